@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Nothing is lost with a subflow: what it had, and what it does not deliver in time, goes to the others.
+//!
+//! TCP sends again what a path loses, so there is little to do while it makes progress. When a subflow has
+//! ended, all that it was given and that the connection has not got acknowledged is sent again at once. When
+//! TCP waits for an answer in vain (its retransmission timeout has passed), the others get a copy as
+//! well. And when TCP has got everything acknowledged but the connection has not, the peer has dropped it
+//! behind TCP's back.
+
+use super::{close, count, place, send, Msk, MskSock, Sub};
+use crate::netstate::Netns;
+use crate::observe::mib::Mib;
+use crate::proto::pm::Progress;
+use crate::proto::ranges::{Range, Ranges};
+use crate::proto::seq::Dsn;
+use crate::subflow::flag as sub_flag;
+use crate::subflow::shared::flag;
+use crate::sys::msock::{Guard, Timer};
+use crate::sys::net::Net;
+use crate::sys::sock::state;
+use crate::sys::tcp::{Glance, Ssk};
+use crate::sys::time::Jiffies;
+
+/// The interval between two looks, at least and at most.
+const INTERVAL_MIN: Jiffies = Jiffies::from_millis(200);
+const INTERVAL_MAX: Jiffies = Jiffies::from_millis(10_000);
+
+/// How much is sent again at a time of what the peer's connection has dropped, bytes.
+const PROBE: u64 = 65_536;
+
+/// Whether there is something whose acknowledgement has to come.
+fn waiting(guard: &mut Guard<'_, Msk>) -> bool {
+    let shared = guard.sk().state_of().shared();
+    guard.inner().tx.una() != shared.snd_nxt.get()
+        || shared.fin_due().is_some()
+        || shared.is(flag::PENDING)
+}
+
+/// Sets the retransmission timer, unless it is set or there is nothing to wait for.
+pub(super) fn arm(guard: &mut Guard<'_, Msk>) {
+    let sk = guard.sk();
+    if sk.timer_pending(Timer::Retransmit) || !waiting(guard) {
+        return;
+    }
+    let una = guard.inner().tx.una();
+    guard.inner().timer_una = una;
+    start(guard);
+}
+
+fn start(guard: &mut Guard<'_, Msk>) {
+    let sk = guard.sk();
+    let inner = guard.inner();
+    let rto = inner
+        .subs
+        .iter()
+        .filter(|sub| place::usable(sub))
+        .map(|sub| Glance::at(&sub.ssk).rto().0)
+        .min()
+        .unwrap_or(INTERVAL_MIN.0);
+    let interval = (rto.max(INTERVAL_MIN.0) << inner.backoff).min(INTERVAL_MAX.0);
+    sk.set_timer(Timer::Retransmit, Jiffies::now().0 + interval);
+}
+
+/// The retransmission timer went off. Softirq, or process context in its place.
+pub(super) fn on_timeout(guard: &mut Guard<'_, Msk>) {
+    send::clean(guard);
+    let sk = guard.sk();
+    if sk.state() == state::CLOSE || !waiting(guard) {
+        return;
+    }
+    if sk.state_of().shared().fin_due().is_some() {
+        close::later(guard, close::todo::ACK);
+    }
+    close::later(guard, close::todo::TICK);
+}
+
+/// An interval is over. Process context.
+pub(super) fn tick(guard: &mut Guard<'_, Msk>) {
+    let sk = guard.sk();
+    if sk.state() == state::CLOSE || sk.state_of().shared().is(flag::FALLBACK) {
+        // After a fallback all is TCP's business.
+        if sk.state() != state::CLOSE && waiting(guard) {
+            start(guard);
+        }
+        return;
+    }
+    send::clean(guard);
+    let una = guard.inner().tx.una();
+    let moved = una != guard.inner().timer_una;
+    guard.inner().timer_una = una;
+    let found = look(guard, una);
+    if moved {
+        guard.inner().backoff = 0;
+    } else {
+        guard.inner().backoff = (guard.inner().backoff + 1).min(8);
+        if let Some(hole) = hole(guard, una, &found) {
+            guard.inner().again.add(hole);
+        }
+    }
+    place::distribute(guard, None, false);
+    send::remember_pending(guard);
+    if waiting(guard) {
+        start(guard);
+    }
+}
+
+/// Looks at every subflow: which have lost what they were given. Returns what is on its way.
+fn look(guard: &mut Guard<'_, Msk>, una: Dsn) -> Ranges {
+    let sk = guard.sk();
+    let loss_cnt = Net::of(sk).state::<Netns>().sysctls.stale_loss_cnt();
+    let mut flying = Ranges::new();
+    let mut index = 0;
+    while let Some(sub) = guard.inner().subs.get(index).cloned() {
+        index += 1;
+        let ctx = &sub.ctx;
+        if !place::usable(&sub) {
+            continue;
+        }
+        let others = alternatives(guard, &sub);
+        let mut ssk = Ssk::lock(&sub.ssk);
+        let idle = ssk.queues_empty();
+        match ctx.on_interval(&mut ssk, idle, loss_cnt) {
+            Progress::Alive => {
+                if ctx.clear(sub_flag::STALE) {
+                    count(sk, Mib::SubflowRecover);
+                }
+            }
+            Progress::Lost if others => {
+                if ctx.mark_stale(&mut ssk) {
+                    count(sk, Mib::SubflowStale);
+                    ctx.outstanding(&mut ssk, una, false, &mut guard.inner().again);
+                }
+            }
+            _ => {}
+        }
+        if ssk.retransmits() == 0 {
+            ctx.clear(sub_flag::RESCUED);
+        } else if !idle && others && ctx.set(sub_flag::RESCUED) {
+            ctx.outstanding(&mut ssk, una, false, &mut guard.inner().again);
+        }
+        ctx.outstanding(&mut ssk, una, false, &mut flying);
+    }
+    flying
+}
+
+/// Whether another subflow could take over from `sub`.
+fn alternatives(guard: &mut Guard<'_, Msk>, sub: &Sub) -> bool {
+    guard.inner().subs.iter().any(|other| {
+        !core::ptr::eq(&*other.ctx, &*sub.ctx)
+            && place::usable(other)
+            && !other.ctx.is(sub_flag::STALE | sub_flag::RESCUED)
+    })
+}
+
+/// What the peer's connection lacks although no subflow is about to bring it: from `una` on, up to what is on
+/// its way. Nothing if the peer has no room for it anyway.
+fn hole(guard: &mut Guard<'_, Msk>, una: Dsn, flying: &Ranges) -> Option<Range> {
+    let shared = guard.sk().state_of().shared();
+    if !shared.confirmed() {
+        // It may yet turn out to be plain TCP, for which the subflow's bytes have to be the stream.
+        return None;
+    }
+    if guard
+        .inner()
+        .again
+        .first()
+        .is_some_and(|range| range.from.at_or_before(una))
+    {
+        return None;
+    }
+    let end = flying
+        .first()
+        .map_or(guard.inner().tx.nxt(), |range| range.from);
+    let to = end.min(una.add(PROBE)).min(shared.wnd_end.get());
+    let hole = Range { from: una, to };
+    (!hole.is_empty()).then_some(hole)
+}
+
+/// Takes subflows out that have ended, or that the peer has ended. Process context.
+pub(super) fn reap(guard: &mut Guard<'_, Msk>) {
+    let mut index = 0;
+    let mut any = false;
+    while let Some(sub) = guard.inner().subs.get(index).cloned() {
+        if over(guard, &sub) {
+            remove(guard, index);
+            any = true;
+        } else {
+            index += 1;
+        }
+    }
+    if any {
+        close::on_subflow(guard, None);
+        place::distribute(guard, None, false);
+        send::remember_pending(guard);
+    }
+}
+
+/// Whether a subflow is of no use any more.
+fn over(guard: &mut Guard<'_, Msk>, sub: &Sub) -> bool {
+    let sk: &MskSock = guard.sk();
+    let shared = sk.state_of().shared();
+    if sk.state_in(&[state::CLOSE, state::SYN_SENT, state::LISTEN])
+        || shared.is(flag::FALLBACK) && !sub.ctx.is(sub_flag::JOIN)
+    {
+        return false;
+    }
+    match sub.ssk.state() {
+        // Of the first one something may still be asked, if there was never another.
+        state::CLOSE => shared.is(flag::MULTI) || sub.ctx.is(sub_flag::JOIN),
+        state::CLOSE_WAIT => !shared.is(flag::EOF) && shared.is(flag::MULTI),
+        _ => false,
+    }
+}
+
+/// Takes the subflow `index` out and closes it. What it has not delivered is to be sent again.
+pub(super) fn remove(guard: &mut Guard<'_, Msk>, index: usize) {
+    let sk = guard.sk();
+    let una = guard.inner().tx.una();
+    let Some(sub) = guard.inner().take_sub(index) else {
+        return;
+    };
+    {
+        let mut ssk = Ssk::lock(&sub.ssk);
+        sub.ctx.drain(&mut ssk);
+        let inner = guard.inner();
+        sub.ctx.outstanding(&mut ssk, una, true, &mut inner.again);
+    }
+    super::pm::subflow_closed(sk, &sub);
+    close::release(sub);
+}

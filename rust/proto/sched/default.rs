@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The default scheduler: the subflow that is expected to deliver first.
+//!
+//! Data that is put on a slow subflow arrives late, and everything behind it waits in the peer's reorder
+//! queue. The aim is therefore not to fill every congestion window, but to have the last byte arrive
+//! early. Known ideas combined (lowest completion time; BLEST, "Blocking Estimation-based MPTCP
+//! Scheduler"; ECF, "Earliest Completion First"):
+//!
+//! - of the subflows with room, take the one where a burst completes first: what is queued there, the
+//!   burst itself, and half a round trip;
+//! - if a better one has no room at the moment, the slower one is used only if it delivers the burst no
+//!   later than the better one would have delivered all that is pending, or all that the window
+//!   allows. Otherwise waiting is faster: the better one would stand still until the slower one's data
+//!   is there.
+
+use super::{Candidate, Demand, Pick, Scheduler, BURST_MAX};
+
+/// The default scheduler. It remembers nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DefaultScheduler;
+
+/// How willingly a subflow is used; lower is better. Subflows of different ranks are never mixed.
+fn rank(candidate: &Candidate) -> u8 {
+    u8::from(candidate.backup) | (u8::from(candidate.stale) << 1)
+}
+
+/// Bytes per second, at least one.
+fn rate(candidate: &Candidate) -> u64 {
+    if candidate.pacing_rate > 0 {
+        return candidate.pacing_rate;
+    }
+    let window = u64::from(candidate.cwnd).saturating_mul(1_000_000);
+    let srtt = u64::from(candidate.srtt_us.max(1));
+    window.checked_div(srtt).unwrap_or(0).max(1)
+}
+
+/// In how many microseconds `bytes` more would have arrived, put on the subflow now.
+///
+/// What the congestion window has room for leaves at once: how fast a path is that has not carried much yet
+/// is not known, and nobody would find out if it had to carry much first. What is queued although there is
+/// room, and what exceeds it, leaves at the subflow's rate.
+fn completion(candidate: &Candidate, bytes: u64) -> u64 {
+    let queued = u64::from(candidate.queued);
+    let room = u64::from(candidate.cwnd.saturating_sub(candidate.in_flight));
+    let beyond = bytes.saturating_sub(room.saturating_sub(queued));
+    let sending = queued
+        .saturating_add(beyond)
+        .saturating_mul(1_000_000)
+        .checked_div(rate(candidate))
+        .unwrap_or(u64::MAX);
+    sending.saturating_add(u64::from(candidate.srtt_us) / 2)
+}
+
+/// Whether data put on the subflow now would be sent soon.
+fn has_room(candidate: &Candidate) -> bool {
+    let outstanding = candidate.in_flight.saturating_add(candidate.queued);
+    candidate.send_room > 0 && outstanding < candidate.cwnd
+}
+
+/// The candidate of rank `best` with the lowest completion time of `bytes`, among those that `pred`
+/// takes. Of equals the first.
+fn fastest(
+    candidates: &[Candidate],
+    best: u8,
+    bytes: u64,
+    pred: impl Fn(&Candidate) -> bool,
+) -> Option<&Candidate> {
+    candidates
+        .iter()
+        .filter(|candidate| rank(candidate) == best && pred(candidate))
+        .min_by_key(|candidate| completion(candidate, bytes))
+}
+
+/// How much to put onto a subflow at once: what the congestion window has room for, or a millisecond's
+/// worth if that is more. A slow path is found out by what it does with the first window; whatever
+/// else was queued there by then would be late.
+fn burst(candidate: &Candidate) -> u32 {
+    let outstanding = candidate.in_flight.saturating_add(candidate.queued);
+    let room = u64::from(candidate.cwnd.saturating_sub(outstanding));
+    let tick = rate(candidate) / 1000;
+    u32::try_from(room.max(tick)).unwrap_or(u32::MAX)
+}
+
+fn pick(candidate: &Candidate, bytes: u64, burst: u32) -> Option<Pick> {
+    let burst = burst.min(candidate.send_room).min(BURST_MAX);
+    let burst = u32::try_from(bytes).unwrap_or(u32::MAX).min(burst);
+    (burst > 0).then_some(Pick {
+        id: candidate.id,
+        burst,
+    })
+}
+
+impl Scheduler for DefaultScheduler {
+    const NAME: &'static str = "default";
+
+    fn select(&mut self, candidates: &[Candidate], demand: &Demand) -> Option<Pick> {
+        let bytes = demand.pending.min(demand.window);
+        if let [only] = candidates {
+            // Nothing to choose: fill its buffer, TCP does the rest.
+            return pick(only, bytes, BURST_MAX);
+        }
+        let best = candidates.iter().map(rank).min()?;
+        let next = bytes.min(BURST_MAX.into());
+        let fast = fastest(candidates, best, next, |_| true)?;
+        if has_room(fast) {
+            return pick(fast, bytes, burst(fast));
+        }
+        let free = fastest(candidates, best, next, has_room)?;
+        let few = bytes.min(burst(free).into());
+        if completion(free, few) <= completion(fast, bytes) {
+            pick(free, few, burst(free))
+        } else {
+            None
+        }
+    }
+
+    fn reinject(
+        &mut self,
+        candidates: &[Candidate],
+        holder: Option<u32>,
+        bytes: u64,
+    ) -> Option<Pick> {
+        let other = |candidate: &&Candidate| Some(candidate.id) != holder;
+        let best = candidates.iter().filter(other).map(rank).min()?;
+        let next = bytes.min(BURST_MAX.into());
+        let free = fastest(candidates, best, next, |candidate| {
+            other(&candidate) && has_room(candidate)
+        })?;
+        pick(free, bytes, burst(free))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 10 Mbyte/s, 10 ms, half a window of room.
+    const PATH: Candidate = Candidate {
+        id: 1,
+        srtt_us: 10_000,
+        cwnd: 100_000,
+        in_flight: 50_000,
+        queued: 0,
+        pacing_rate: 10_000_000,
+        send_room: 1_000_000,
+        backup: false,
+        stale: false,
+    };
+
+    const LOTS: Demand = Demand {
+        pending: 10_000_000,
+        window: 10_000_000,
+    };
+
+    fn select(candidates: &[Candidate], demand: &Demand) -> Option<u32> {
+        DefaultScheduler
+            .select(candidates, demand)
+            .map(|pick| pick.id)
+    }
+
+    fn full(candidate: Candidate) -> Candidate {
+        Candidate {
+            in_flight: candidate.cwnd,
+            ..candidate
+        }
+    }
+
+    #[test]
+    fn nothing_to_do_is_no_pick() {
+        assert_eq!(select(&[], &LOTS), None);
+        for (pending, window) in [(0, 100), (100, 0)] {
+            let demand = Demand { pending, window };
+            assert_eq!(select(&[PATH], &demand), None);
+            assert_eq!(select(&[PATH, Candidate { id: 2, ..PATH }], &demand), None);
+        }
+        let closed = Candidate {
+            send_room: 0,
+            ..PATH
+        };
+        assert_eq!(select(&[closed], &LOTS), None);
+    }
+
+    #[test]
+    fn a_lone_subflow_takes_what_its_buffer_takes() {
+        let path = full(PATH);
+        let pick = DefaultScheduler.select(&[path], &LOTS).unwrap();
+        assert_eq!(pick.burst, BURST_MAX);
+        let small = Candidate {
+            send_room: 5000,
+            ..path
+        };
+        assert_eq!(
+            DefaultScheduler.select(&[small], &LOTS).unwrap().burst,
+            5000
+        );
+    }
+
+    #[test]
+    fn a_burst_exceeds_neither_data_nor_window() {
+        let two = [PATH, Candidate { id: 2, ..PATH }];
+        let burst = |pending, window| {
+            let demand = Demand { pending, window };
+            DefaultScheduler.select(&two, &demand).unwrap().burst
+        };
+        assert_eq!(burst(1, 1000), 1);
+        assert_eq!(burst(1000, 7), 7);
+        assert_eq!(burst(u64::MAX, u64::MAX), 50_000);
+    }
+
+    #[test]
+    fn a_burst_is_what_the_congestion_window_takes_or_a_millisecond_s_worth() {
+        let burst = |candidate| {
+            let two = [candidate, full(Candidate { id: 2, ..PATH })];
+            DefaultScheduler.select(&two, &LOTS).unwrap().burst
+        };
+        let nearly_full = Candidate {
+            in_flight: 99_000,
+            ..PATH
+        };
+        assert_eq!(burst(nearly_full), 10_000);
+        let fast = Candidate {
+            pacing_rate: 1_000_000_000,
+            ..nearly_full
+        };
+        assert_eq!(burst(fast), BURST_MAX);
+    }
+
+    #[test]
+    fn a_full_window_is_left_to_the_fast_path() {
+        let slow = Candidate {
+            id: 2,
+            srtt_us: 100_000,
+            ..PATH
+        };
+        let demand = |window| Demand {
+            pending: 10_000_000,
+            window,
+        };
+        // 100 kB are 10 ms of the fast path: it would wait for the slow one's data most of the time.
+        assert_eq!(select(&[full(PATH), slow], &demand(100_000)), None);
+        assert_eq!(select(&[full(PATH), slow], &demand(1_000_000)), Some(2));
+    }
+
+    #[test]
+    fn the_shorter_path_comes_first() {
+        let long = Candidate {
+            id: 2,
+            srtt_us: 40_000,
+            ..PATH
+        };
+        assert_eq!(select(&[long, PATH], &LOTS), Some(1));
+        // Until so much is queued on it that the long way is shorter.
+        let busy = Candidate {
+            queued: 200_000,
+            cwnd: 1_000_000,
+            ..PATH
+        };
+        assert_eq!(select(&[long, busy], &LOTS), Some(2));
+    }
+
+    #[test]
+    fn the_last_bytes_wait_for_the_fast_path() {
+        let slow = Candidate {
+            id: 2,
+            srtt_us: 200_000,
+            pacing_rate: 1_000_000,
+            ..PATH
+        };
+        let few = Demand {
+            pending: 10_000,
+            window: 10_000_000,
+        };
+        assert_eq!(select(&[full(PATH), slow], &few), None);
+        // With much to send, both are needed.
+        assert_eq!(select(&[full(PATH), slow], &LOTS), Some(2));
+    }
+
+    #[test]
+    fn a_path_is_tried_before_its_rate_is_known() {
+        let fresh = Candidate {
+            id: 2,
+            srtt_us: 100_000,
+            cwnd: 14_000,
+            in_flight: 0,
+            pacing_rate: 280_000,
+            ..PATH
+        };
+        let demand = Demand {
+            pending: 1_000_000,
+            window: 1_000_000,
+        };
+        // A window of it arrives while the other one is still busy with the rest.
+        assert_eq!(select(&[full(PATH), fresh], &demand), Some(2));
+        let busy = Candidate {
+            in_flight: 14_000,
+            ..fresh
+        };
+        assert_eq!(select(&[full(PATH), busy], &demand), None);
+    }
+
+    #[test]
+    fn backups_and_stale_subflows_are_for_when_nothing_else_is() {
+        let backup = Candidate {
+            id: 2,
+            backup: true,
+            srtt_us: 1,
+            ..PATH
+        };
+        let stale = Candidate {
+            id: 3,
+            stale: true,
+            ..PATH
+        };
+        assert_eq!(select(&[backup, PATH, stale], &LOTS), Some(1));
+        // Full is not gone.
+        assert_eq!(select(&[backup, full(PATH), stale], &LOTS), None);
+        assert_eq!(select(&[backup, stale], &LOTS), Some(2));
+        let both = Candidate {
+            id: 4,
+            backup: true,
+            stale: true,
+            ..PATH
+        };
+        assert_eq!(select(&[both, stale], &LOTS), Some(3));
+    }
+
+    #[test]
+    fn unknown_figures_do_not_divide_by_zero() {
+        let unknown = Candidate {
+            srtt_us: 0,
+            cwnd: 0,
+            pacing_rate: 0,
+            queued: u32::MAX,
+            in_flight: u32::MAX,
+            ..PATH
+        };
+        let huge = Demand {
+            pending: u64::MAX,
+            window: u64::MAX,
+        };
+        assert_eq!(select(&[unknown, PATH], &huge), Some(1));
+        assert_eq!(select(&[unknown, full(PATH)], &huge), None);
+    }
+
+    #[test]
+    fn data_is_reinjected_elsewhere() {
+        let other = Candidate { id: 2, ..PATH };
+        let backup = Candidate {
+            id: 3,
+            backup: true,
+            ..PATH
+        };
+        let reinject = |candidates: &[Candidate], holder| {
+            DefaultScheduler
+                .reinject(candidates, holder, 3000)
+                .map(|p| p.id)
+        };
+        assert_eq!(reinject(&[PATH, other], Some(1)), Some(2));
+        assert_eq!(reinject(&[PATH], Some(1)), None);
+        assert_eq!(reinject(&[PATH, backup], Some(1)), Some(3));
+        assert_eq!(reinject(&[PATH, full(other)], Some(1)), None);
+        assert_eq!(reinject(&[PATH, other], None), Some(1));
+        assert_eq!(DefaultScheduler.reinject(&[PATH], None, 0), None);
+    }
+}

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The host that sends: connection, scheduler, mappings of each subflow.
+
+use super::super::model::VecSlots;
+use super::net::{Net, Segment, Time, Towards};
+use super::tcp::{TcpTx, MSS};
+use super::{byte, Setup};
+use mptcp_proto::checksum::Checksum;
+use mptcp_proto::conn::{Actions, Conn, State};
+use mptcp_proto::option::{fit, Dss, DssMap, OptionBuf, Options, WireDsn, OPTIONS_MAX};
+use mptcp_proto::rx_map::MapKind;
+use mptcp_proto::sched::{Candidate, DefaultScheduler, Demand, Pick, Scheduler};
+use mptcp_proto::seq::{Dsn, Ssn};
+use mptcp_proto::tx_map::{TxRecord, TxRecords, MAP_LEN_MAX};
+use mptcp_proto::window::SndWindow;
+
+/// TCP's timestamps, as they stand in front of every segment's options.
+const TIMESTAMPS: [u8; 12] = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
+
+struct Subflow {
+    tcp: TcpTx,
+    records: TxRecords<VecSlots<TxRecord>>,
+    peer_isn: Ssn,
+    wscale: u8,
+    backup: bool,
+}
+
+pub struct Sender {
+    pub conn: Conn,
+    first: Dsn,
+    total: u64,
+    /// The next byte to place for the first time.
+    snd_nxt: Dsn,
+    window: SndWindow,
+    peer_nxt: Dsn,
+    subflows: Vec<Subflow>,
+    checksum: bool,
+    short: bool,
+    /// Since when nothing was acknowledged.
+    progress: Time,
+    ack_now: bool,
+    pub reinjected: u64,
+    pub placed: Vec<u64>,
+}
+
+impl Sender {
+    pub fn new(setup: &Setup) -> Self {
+        let mut conn = Conn::connecting();
+        let _ = conn.on_established();
+        let subflows = setup.paths.iter().map(|path| Subflow {
+            tcp: TcpTx::new(path.sender_isn, path.link.delay * 2),
+            records: TxRecords::new(VecSlots::new(4096)),
+            peer_isn: path.receiver_isn,
+            wscale: path.wscale,
+            backup: path.backup,
+        });
+        Self {
+            conn,
+            first: setup.first,
+            total: setup.total,
+            snd_nxt: setup.first,
+            window: SndWindow::new(setup.first, 10_000),
+            peer_nxt: setup.peer_first,
+            subflows: subflows.collect(),
+            checksum: setup.checksum,
+            short: setup.short,
+            progress: 0,
+            ack_now: false,
+            reinjected: 0,
+            placed: vec![0; setup.paths.len()],
+        }
+    }
+
+    /// The user has written everything, and closes.
+    pub fn close(&mut self) {
+        let actions = self.conn.on_local_shutdown(self.first.add(self.total));
+        assert!(actions.contains(Actions::SEND_DATA_FIN));
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.conn.state() == State::Close
+    }
+
+    /// Where it stands, for a failure's message.
+    pub fn describe(&self) -> String {
+        let at = |dsn: Dsn| dsn.since(self.first);
+        let paths: Vec<_> = self.subflows.iter().map(|s| &s.tcp).collect();
+        format!(
+            "sender {:?} {} una {} nxt {} edge {} {paths:?}",
+            self.conn.state(),
+            self.total,
+            at(self.window.snd_una),
+            at(self.snd_nxt),
+            at(self.window.right_edge),
+        )
+    }
+
+    fn candidates(&self) -> Vec<Candidate> {
+        (0u32..)
+            .zip(&self.subflows)
+            .map(|(id, subflow)| Candidate {
+                id,
+                srtt_us: subflow.tcp.srtt as u32,
+                cwnd: subflow.tcp.cwnd as u32,
+                in_flight: subflow.tcp.in_flight() as u32,
+                queued: (subflow.tcp.end - subflow.tcp.nxt) as u32,
+                pacing_rate: subflow.tcp.pacing_rate(),
+                send_room: 200_000u32.saturating_sub((subflow.tcp.end - subflow.tcp.una) as u32),
+                backup: subflow.backup,
+                stale: subflow.tcp.backoff >= 2,
+            })
+            .collect()
+    }
+
+    /// Places what can be placed, and sends what can be sent.
+    pub fn push(&mut self, net: &mut Net) {
+        loop {
+            let end = self.first.add(self.total);
+            let demand = Demand {
+                pending: end.since(self.snd_nxt) as u64,
+                window: self.window.available(self.snd_nxt),
+            };
+            let pick = DefaultScheduler.select(&self.candidates(), &demand);
+            let Some(Pick { id, burst }) = pick else {
+                break;
+            };
+            assert!(burst > 0 && u64::from(burst) <= demand.pending.min(demand.window));
+            self.place(id as usize, self.snd_nxt, burst.into());
+            self.snd_nxt = self.snd_nxt.add(burst.into());
+            self.send(net, id as usize);
+        }
+        for path in 0..self.subflows.len() {
+            self.send(net, path);
+        }
+        if self.ack_now {
+            self.ack_now = false;
+            self.probe(net);
+        }
+    }
+
+    /// Queues bytes from `dsn` on on a subflow.
+    fn place(&mut self, path: usize, mut dsn: Dsn, mut bytes: u64) {
+        let subflow = &mut self.subflows[path];
+        self.placed[path] += bytes;
+        while bytes > 0 {
+            let ssn = subflow.tcp.ssn(subflow.tcp.end);
+            let unsent = subflow.tcp.ssn(subflow.tcp.nxt);
+            let n = bytes.min(u64::from(MAP_LEN_MAX)) as u32;
+            let joins = subflow
+                .records
+                .last()
+                .is_some_and(|last| last.end_dsn() == dsn && last.ssn.at_or_after(unsent));
+            if !(joins && subflow.records.extend_last(n, Checksum::new())) {
+                let sum = Checksum::new();
+                let record = TxRecord {
+                    ssn,
+                    len: n,
+                    dsn,
+                    sum,
+                };
+                subflow.records.push(record).unwrap();
+            }
+            subflow.tcp.end += u64::from(n);
+            dsn = dsn.add(n.into());
+            bytes -= u64::from(n);
+        }
+    }
+
+    fn send(&mut self, net: &mut Net, path: usize) {
+        while let Some(position) = self.subflows[path].tcp.next() {
+            self.transmit(net, path, position);
+        }
+    }
+
+    /// Sends the segment at `position`, for the first time or again. It never spans two mappings.
+    /// Gives back its length.
+    fn transmit(&mut self, net: &mut Net, path: usize, position: u64) -> u64 {
+        let subflow = &self.subflows[path];
+        let ssn = subflow.tcp.ssn(position);
+        let record = *subflow.records.lookup(ssn).expect("a mapped byte");
+        let rest = u64::from(record.end_ssn().relative(ssn));
+        let len = rest.min(MSS).min(subflow.tcp.end - position);
+        let dsn = record.dsn.add(ssn.relative(record.ssn).into());
+        let payload = self.stream(dsn, len);
+        let csum = self.checksum.then(|| {
+            let relative = record.ssn.relative(subflow.tcp.isn);
+            let mut sum = Checksum::of_mapping(record.dsn, relative, record.len as u16);
+            sum.add(&self.stream(record.dsn, record.len.into()));
+            sum.finish()
+        });
+        let map = DssMap {
+            dsn: self.number(record.dsn),
+            ssn: record.ssn.relative(subflow.tcp.isn),
+            len: record.len as u16,
+            csum,
+        };
+        let segment = self.segment(path, ssn, Some(map), false, payload);
+        self.subflows[path].tcp.sent(position + len, net.now);
+        net.send(path, Towards::Receiver, segment);
+        len
+    }
+
+    fn stream(&self, dsn: Dsn, len: u64) -> Vec<u8> {
+        let from = dsn.since(self.first) as u64;
+        (from..from + len).map(byte).collect()
+    }
+
+    fn number(&self, dsn: Dsn) -> WireDsn {
+        if self.short {
+            WireDsn::Low32(dsn.low32())
+        } else {
+            WireDsn::Full(dsn.0)
+        }
+    }
+
+    fn segment(
+        &self,
+        path: usize,
+        seq: Ssn,
+        map: Option<DssMap>,
+        data_fin: bool,
+        payload: Vec<u8>,
+    ) -> Segment {
+        let dss = Dss {
+            data_fin,
+            ack: Some(self.number(self.peer_nxt)),
+            map,
+        };
+        let mut mptcp = OptionBuf::new();
+        dss.emit(&mut mptcp).unwrap();
+        let mut options = [0; OPTIONS_MAX];
+        let options_len = fit(&TIMESTAMPS, &mptcp, &mut options).unwrap();
+        Segment {
+            seq,
+            ack: self.subflows[path].peer_isn.add(1),
+            window: 0,
+            hole_end: None,
+            options,
+            options_len,
+            payload,
+        }
+    }
+
+    /// A segment without data on every path: DATA_FIN, DATA_ACK, or a window probe.
+    fn probe(&mut self, net: &mut Net) {
+        let fin = self.conn.data_fin(self.snd_nxt).map(|dsn| DssMap {
+            dsn: self.number(dsn),
+            ssn: 0,
+            len: 1,
+            csum: None,
+        });
+        for path in 0..self.subflows.len() {
+            let tcp = &self.subflows[path].tcp;
+            let segment = self.segment(path, tcp.ssn(tcp.nxt), fin, fin.is_some(), Vec::new());
+            net.send(path, Towards::Receiver, segment);
+        }
+    }
+
+    /// A segment of the receiver's arrived.
+    pub fn on_segment(&mut self, net: &mut Net, path: usize, segment: &Segment) {
+        let options = Options::parse(&segment.options[..segment.options_len]);
+        let dss = options.dss.expect("every segment has a DSS");
+        let subflow = &mut self.subflows[path];
+        let again = subflow.tcp.on_ack(segment.ack, segment.hole_end, net.now);
+        subflow.records.ack(subflow.tcp.ssn(subflow.tcp.una));
+        if let Some((mut from, to)) = again {
+            while from < to {
+                from += self.transmit(net, path, from);
+            }
+        }
+        if let Some(ack) = dss.ack {
+            let ack = ack.expand(self.window.snd_una);
+            let window = u32::from(segment.window) << self.subflows[path].wscale;
+            let fin = u64::from(self.conn.data_fin(self.snd_nxt).is_some());
+            let update = self.window.update(ack, window, self.snd_nxt.add(fin));
+            if update.acked > 0 {
+                self.progress = net.now;
+            }
+            let _ = self.conn.on_data_ack(ack);
+        }
+        if let Some(map) = dss.map {
+            let isn = self.subflows[path].peer_isn;
+            let MapKind::DataFin { dsn } = MapKind::of(&dss, &map, isn, self.peer_nxt) else {
+                panic!("the receiver sends no data");
+            };
+            let actions = self.conn.on_data_fin(dsn, self.peer_nxt);
+            if actions.contains(Actions::EOF) {
+                self.peer_nxt = self.peer_nxt.add(1);
+            }
+            self.ack_now |= actions.contains(Actions::SEND_ACK);
+        }
+        self.push(net);
+    }
+
+    pub fn on_tick(&mut self, net: &mut Net) {
+        for path in 0..self.subflows.len() {
+            if self.subflows[path].tcp.on_tick(net.now) {
+                let una = self.subflows[path].tcp.una;
+                self.transmit(net, path, una);
+            }
+        }
+        let patience = self.subflows.iter().map(|s| s.tcp.srtt * 4).max();
+        if net.now - self.progress > patience.unwrap_or(0).max(400_000) {
+            self.progress = net.now;
+            self.reinject();
+            self.probe(net);
+        }
+        self.push(net);
+    }
+
+    /// Nothing was acknowledged for long: sends the first bytes again, on another subflow.
+    fn reinject(&mut self) {
+        let una = self.window.snd_una;
+        let bytes = self.snd_nxt.since(una);
+        if bytes <= 0 {
+            return;
+        }
+        let holder = (0u32..).zip(&self.subflows).find(|(_, subflow)| {
+            subflow
+                .records
+                .iter()
+                .any(|record| una.within(record.dsn, record.len.into()))
+        });
+        let holder = holder.map(|(id, _)| id);
+        let candidates = self.candidates();
+        let pick = DefaultScheduler
+            .reinject(&candidates, holder, bytes as u64)
+            // The only one there is may have had its data pruned by the receiver.
+            .or_else(|| DefaultScheduler.reinject(&candidates, None, bytes as u64));
+        if let Some(Pick { id, burst }) = pick {
+            self.reinjected += u64::from(burst);
+            self.place(id as usize, una, burst.into());
+        }
+    }
+}

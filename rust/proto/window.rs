@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Flow control: one receive window for the whole connection (RFC 8684 section 3.3.5).
+//!
+//! Every subflow's window field says how much may be sent *to the connection*, counted from the DATA_ACK
+//! beside it. Segments of different subflows overtake each other, so what counts on either side is the
+//! right edge, the highest one that was said: it never moves left.
+
+use super::seq::Dsn;
+
+/// The largest shift of a window field (RFC 7323 section 2.3).
+pub const WSCALE_MAX: u8 = 14;
+
+/// The window that this host announces.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct RcvWindow {
+    /// The first data sequence number that the peer was not allowed to send.
+    pub right_edge: Dsn,
+}
+
+impl RcvWindow {
+    /// A window of which nothing was announced yet; `rcv_nxt` is the first byte expected.
+    #[inline]
+    pub const fn new(rcv_nxt: Dsn) -> Self {
+        Self {
+            right_edge: rcv_nxt,
+        }
+    }
+
+    /// The window field of a segment that says `rcv_nxt` as its DATA_ACK, `free` bytes of the receive
+    /// buffer being free, on a subflow that shifts by `wscale`.
+    ///
+    /// New space is announced rounded down, so never more than there is. What was announced before
+    /// is kept, rounded up: the field may then say up to one unit more, which the right edge records.
+    #[inline]
+    pub fn announce(&mut self, rcv_nxt: Dsn, free: u32, wscale: u8) -> u16 {
+        let wscale = wscale.min(WSCALE_MAX);
+        let promised = self.available(rcv_nxt);
+        let unit = 1u64 << wscale;
+        let fresh = u64::from(free) >> wscale;
+        let kept = promised.div_ceil(unit);
+        let field = u16::try_from(fresh.max(kept)).unwrap_or(u16::MAX);
+        let edge = rcv_nxt.add(u64::from(field) << wscale);
+        self.right_edge = self.right_edge.max(edge);
+        field
+    }
+
+    /// Bytes from `rcv_nxt` on that the peer was allowed to send.
+    #[inline]
+    pub const fn available(&self, rcv_nxt: Dsn) -> u64 {
+        let available = self.right_edge.since(rcv_nxt);
+        if available > 0 {
+            available as u64
+        } else {
+            0
+        }
+    }
+
+    /// How much of `len` bytes from `dsn` on the peer was allowed to send.
+    #[inline]
+    pub const fn allowed(&self, dsn: Dsn, len: u32) -> u32 {
+        let available = self.available(dsn);
+        if available < len as u64 {
+            available as u32
+        } else {
+            len
+        }
+    }
+}
+
+/// What a DATA_ACK and its window changed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct WindowUpdate {
+    /// Bytes acknowledged for the first time.
+    pub acked: u64,
+    /// The right edge moved: there may be more to send.
+    pub opened: bool,
+}
+
+/// The window that the peer announced.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct SndWindow {
+    /// The first data sequence number not acknowledged.
+    pub snd_una: Dsn,
+    /// The first data sequence number that may not be sent.
+    pub right_edge: Dsn,
+}
+
+impl SndWindow {
+    /// The window after the handshake: the first byte is `first`, and `window` bytes may be sent.
+    #[inline]
+    pub const fn new(first: Dsn, window: u32) -> Self {
+        Self {
+            snd_una: first,
+            right_edge: first.add(window as u64),
+        }
+    }
+
+    /// Takes a DATA_ACK and the window beside it, in bytes (`raw << wscale`). `snd_nxt` is the highest
+    /// number sent, plus one.
+    ///
+    /// Old ones arrive on slow subflows and change nothing; the right edge of a DATA_ACK for what was
+    /// never sent is not believed.
+    #[inline]
+    pub fn update(&mut self, data_ack: Dsn, window: u32, snd_nxt: Dsn) -> WindowUpdate {
+        if data_ack.after(snd_nxt) {
+            return WindowUpdate::default();
+        }
+        let mut update = WindowUpdate::default();
+        let edge = data_ack.add(u64::from(window));
+        if edge.after(self.right_edge) {
+            self.right_edge = edge;
+            update.opened = true;
+        }
+        if data_ack.after(self.snd_una) {
+            update.acked = data_ack.0.wrapping_sub(self.snd_una.0);
+            self.snd_una = data_ack;
+        }
+        update
+    }
+
+    /// Bytes that may be sent from `dsn` on.
+    #[inline]
+    pub const fn available(&self, dsn: Dsn) -> u64 {
+        let available = self.right_edge.since(dsn);
+        if available > 0 {
+            available as u64
+        } else {
+            0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_edge_never_moves_left() {
+        let mut window = RcvWindow::new(Dsn(1000));
+        assert_eq!(window.announce(Dsn(1000), 65535, 0), 65535);
+        // 100 bytes arrived, and the memory went with them and 1000 more.
+        assert_eq!(window.announce(Dsn(1100), 64000, 0), 65435);
+        assert_eq!(window.right_edge, Dsn(66535));
+        assert_eq!(window.announce(Dsn(66535), 0, 0), 0);
+        assert_eq!(window.announce(Dsn(66535), 10, 0), 10);
+    }
+
+    #[test]
+    fn fresh_space_is_rounded_down_and_promises_up() {
+        let mut window = RcvWindow::new(Dsn(0));
+        assert_eq!(window.announce(Dsn(0), 1023, 7), 7);
+        assert_eq!(window.right_edge, Dsn(896));
+        // 895 bytes are promised: 7 units hold them, 6 would take some back.
+        assert_eq!(window.announce(Dsn(1), 0, 7), 7);
+        assert_eq!(window.right_edge, Dsn(897));
+        assert_eq!(window.announce(Dsn(897), 127, 7), 0);
+    }
+
+    #[test]
+    fn the_field_saturates() {
+        let mut window = RcvWindow::new(Dsn(u64::MAX));
+        assert_eq!(window.announce(Dsn(u64::MAX), u32::MAX, 0), u16::MAX);
+        assert_eq!(window.right_edge, Dsn(65534));
+        assert_eq!(window.announce(Dsn(0), u32::MAX, 200), u16::MAX);
+        assert_eq!(window.right_edge, Dsn(65535 << 14));
+        // A subflow without scaling can't say it all, and takes nothing back.
+        assert_eq!(window.announce(Dsn(0), 1 << 20, 0), u16::MAX);
+        assert_eq!(window.right_edge, Dsn(65535 << 14));
+    }
+
+    #[test]
+    fn data_beyond_the_edge_is_not_allowed() {
+        let mut window = RcvWindow::new(Dsn(0));
+        window.announce(Dsn(0), 100, 0);
+        assert_eq!(window.allowed(Dsn(0), 100), 100);
+        assert_eq!(window.allowed(Dsn(90), 100), 10);
+        assert_eq!(window.allowed(Dsn(100), 1), 0);
+        assert_eq!(window.allowed(Dsn(200), 1), 0);
+    }
+
+    #[test]
+    fn the_sender_believes_the_rightmost_edge() {
+        let mut window = SndWindow::new(Dsn(0), 100);
+        assert_eq!(window.available(Dsn(40)), 60);
+        let update = window.update(Dsn(50), 100, Dsn(60));
+        assert_eq!((update.acked, update.opened), (50, true));
+        assert_eq!(window.right_edge, Dsn(150));
+        // An older one, from a slower subflow.
+        assert_eq!(
+            window.update(Dsn(40), 100, Dsn(60)),
+            WindowUpdate::default()
+        );
+        // The same DATA_ACK, more space.
+        let update = window.update(Dsn(50), 200, Dsn(60));
+        assert_eq!((update.acked, update.opened), (0, true));
+        // More acknowledged than was sent.
+        assert_eq!(
+            window.update(Dsn(61), 900, Dsn(60)),
+            WindowUpdate::default()
+        );
+        assert_eq!(window.snd_una, Dsn(50));
+        assert_eq!(window.available(Dsn(250)), 0);
+        assert_eq!(window.available(Dsn(300)), 0);
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Read-copy-update: reading sections, and dropping what readers may still look at.
+
+use crate::bindings;
+use core::cell::UnsafeCell;
+use core::ffi::c_void;
+use core::marker::PhantomData;
+use kernel::sync::Arc;
+
+/// A read section; ends when dropped.
+pub struct ReadGuard(PhantomData<*mut ()>);
+
+/// Starts a read section. Nothing may sleep in it.
+#[inline]
+pub fn read_lock() -> ReadGuard {
+    // SAFETY: paired with the unlock in `drop`.
+    unsafe { bindings::mrs_rcu_read_lock() };
+    ReadGuard(PhantomData)
+}
+
+impl Drop for ReadGuard {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: `read_lock` has started it.
+        unsafe { bindings::mrs_rcu_read_unlock() }
+    }
+}
+
+#[repr(C)]
+struct Deferred {
+    head: bindings::callback_head,
+    what: *const c_void,
+    drop: Option<unsafe fn(*const c_void)>,
+}
+
+/// Room within an object for deferring one drop of a reference to it. Used at most once.
+pub struct RcuHead(UnsafeCell<Deferred>);
+
+// SAFETY: written by `defer_drop` alone, once.
+unsafe impl Send for RcuHead {}
+// SAFETY: as above.
+unsafe impl Sync for RcuHead {}
+
+impl RcuHead {
+    /// Unused room.
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new(Deferred {
+            // SAFETY: a callback head is two pointers; `call_rcu` fills them.
+            head: unsafe { core::mem::zeroed() },
+            what: core::ptr::null(),
+            drop: None,
+        }))
+    }
+}
+
+impl Default for RcuHead {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Gives up a reference on an `Arc<T>` of which only the address is known.
+///
+/// # Safety
+///
+/// `what` comes from [`Arc::into_raw`] of an `Arc<T>`, and the caller uses that reference no more.
+unsafe fn drop_arc<T>(what: *const c_void) {
+    // SAFETY: `defer_drop` has put the pointer of an `Arc<T>` there.
+    drop(unsafe { Arc::from_raw(what.cast::<T>()) });
+}
+
+unsafe extern "C" fn run(head: *mut bindings::callback_head) {
+    let deferred: *mut Deferred = head.cast();
+    // SAFETY: the head is the first member of a `Deferred` within an object that the dropped reference
+    // keeps until this very call.
+    unsafe {
+        if let Some(drop) = (*deferred).drop {
+            drop((*deferred).what);
+        }
+    }
+}
+
+/// Drops `object` after every reader that runs now has ended. `head` lies in it.
+///
+/// # Safety
+///
+/// `head` is part of `object` and is used for the first time.
+pub(super) unsafe fn defer_drop<T>(head: &RcuHead, object: Arc<T>) {
+    let deferred = head.0.get();
+    // SAFETY: the caller's promise: nobody else uses this head. The object outlives the callback, because
+    // its reference is what the callback drops.
+    unsafe {
+        (*deferred).what = Arc::into_raw(object).cast();
+        (*deferred).drop = Some(drop_arc::<T>);
+        bindings::call_rcu(core::ptr::addr_of_mut!((*deferred).head), Some(run));
+    }
+}

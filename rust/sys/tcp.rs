@@ -1,0 +1,876 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel's TCP, used as subflows: what may be asked of a TCP socket whose lock is held.
+//!
+//! TCP's own functions are mostly not exported; they are reached through the function pointers that a TCP
+//! socket carries (`sk_prot`, `icsk_af_ops`, its callbacks), read once at load, see [`Kernel`].
+
+use super::errno::eopnotsupp;
+use super::page::Slices;
+use super::skb::RxSkb;
+use super::sock::{Sock, SEND_SHUTDOWN};
+use super::time::Jiffies;
+use super::uio::{Record, SockAddr};
+use crate::bindings;
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicPtr, Ordering};
+use kernel::error::{from_err_ptr, to_result, Error, Result};
+use kernel::types::ARef;
+
+/// What was read from the kernel's own TCP sockets when the module was loaded.
+pub(super) struct Kernel {
+    /// `ipv4_specific`.
+    pub(super) v4: AtomicPtr<bindings::inet_connection_sock_af_ops>,
+    /// `ipv6_specific`; null without IPv6.
+    pub(super) v6: AtomicPtr<bindings::inet_connection_sock_af_ops>,
+    /// `inet6_stream_ops`; null without IPv6.
+    pub(super) v6_stream: AtomicPtr<bindings::proto_ops>,
+    /// The callbacks of a socket that nobody has touched.
+    data_ready: AtomicPtr<core::ffi::c_void>,
+    write_space: AtomicPtr<core::ffi::c_void>,
+    state_change: AtomicPtr<core::ffi::c_void>,
+    error_report: AtomicPtr<core::ffi::c_void>,
+}
+
+/// See [`Kernel`].
+pub(super) static KERNEL: Kernel = Kernel {
+    v4: AtomicPtr::new(core::ptr::null_mut()),
+    v6: AtomicPtr::new(core::ptr::null_mut()),
+    v6_stream: AtomicPtr::new(core::ptr::null_mut()),
+    data_ready: AtomicPtr::new(core::ptr::null_mut()),
+    write_space: AtomicPtr::new(core::ptr::null_mut()),
+    state_change: AtomicPtr::new(core::ptr::null_mut()),
+    error_report: AtomicPtr::new(core::ptr::null_mut()),
+};
+
+type Callback = Option<unsafe extern "C" fn(*mut bindings::sock)>;
+
+fn callback(slot: &AtomicPtr<core::ffi::c_void>) -> Callback {
+    // SAFETY: the slot holds a function pointer of this very type, or null; so does `Option<fn>`.
+    unsafe { core::mem::transmute(slot.load(Ordering::Relaxed)) }
+}
+
+fn store(slot: &AtomicPtr<core::ffi::c_void>, f: Callback) {
+    // SAFETY: a function pointer and a data pointer have one size here; see `callback`.
+    slot.store(
+        unsafe { core::mem::transmute::<Callback, *mut core::ffi::c_void>(f) },
+        Ordering::Relaxed,
+    );
+}
+
+/// The callbacks that a fresh socket has: data_ready, write_space, state_change, error_report.
+pub(super) fn default_callbacks() -> [Callback; 4] {
+    [
+        callback(&KERNEL.data_ready),
+        callback(&KERNEL.write_space),
+        callback(&KERNEL.state_change),
+        callback(&KERNEL.error_report),
+    ]
+}
+
+/// Reads TCP's function pointers from a socket of each family. Call once, at load.
+///
+/// # Errors
+///
+/// Those of making a socket. Without IPv6 in the kernel the v6 part stays empty.
+pub fn learn() -> Result {
+    for family in [bindings::AF_INET, bindings::AF_INET6] {
+        let mut sock = core::ptr::null_mut();
+        // SAFETY: init_net lives forever; `sock` is a valid place for the result.
+        let err = unsafe {
+            bindings::sock_create_kern(
+                core::ptr::addr_of_mut!(bindings::init_net),
+                family as i32,
+                bindings::sock_type_SOCK_STREAM as i32,
+                bindings::IPPROTO_TCP as i32,
+                &mut sock,
+            )
+        };
+        if err != 0 {
+            if family == bindings::AF_INET6 {
+                break;
+            }
+            return to_result(err);
+        }
+        // SAFETY: the socket was just made; its tables are static parts of the kernel.
+        unsafe {
+            let sk = (*sock).sk;
+            let icsk: *mut bindings::inet_connection_sock = sk.cast();
+            let af_ops = (*icsk).icsk_af_ops.cast_mut();
+            if family == bindings::AF_INET {
+                KERNEL.v4.store(af_ops, Ordering::Relaxed);
+                store(&KERNEL.data_ready, (*sk).sk_data_ready);
+                store(&KERNEL.write_space, (*sk).sk_write_space);
+                store(&KERNEL.state_change, (*sk).sk_state_change);
+                store(&KERNEL.error_report, (*sk).sk_error_report);
+            } else {
+                KERNEL.v6.store(af_ops, Ordering::Relaxed);
+                KERNEL
+                    .v6_stream
+                    .store((*sock).ops.cast_mut(), Ordering::Relaxed);
+            }
+            bindings::sock_release(sock);
+        }
+    }
+    Ok(())
+}
+
+/// What is at the front of a subflow's receive queue.
+#[derive(Clone, Copy)]
+pub struct Front {
+    /// Sequence number of the first unread byte.
+    pub seq: u32,
+    /// Unread bytes of the first packet. 0: only a FIN is left of it.
+    pub len: u32,
+}
+
+/// How a lock is given back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unlock {
+    /// Not by us.
+    Never,
+    /// We are its owner.
+    Owner,
+    /// We hold the spin lock.
+    Spin,
+}
+
+/// A TCP socket whose lock is held: by this context as its owner, or as a softirq.
+///
+/// Every call that makes TCP do something takes `&mut self`: TCP may call back into the subflow, and then
+/// nothing of what the lock protects may be borrowed.
+pub struct Ssk<'a> {
+    sk: &'a Sock,
+    unlock: Unlock,
+    not_send: PhantomData<*mut ()>,
+}
+
+impl core::ops::Deref for Ssk<'_> {
+    type Target = Sock;
+
+    #[inline]
+    fn deref(&self) -> &Sock {
+        self.sk
+    }
+}
+
+impl Drop for Ssk<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: `lock` or `try_lock` has taken it in this way.
+        unsafe {
+            match self.unlock {
+                Unlock::Never => {}
+                Unlock::Owner => bindings::release_sock(self.sk.as_ptr()),
+                Unlock::Spin => bindings::mrs_tryunlock(self.sk.as_ptr()),
+            }
+        }
+    }
+}
+
+macro_rules! tp {
+    ($($(#[$doc:meta])* $name:ident: $t:ty,)*) => {
+        $(
+            $(#[$doc])*
+            #[inline]
+            pub fn $name(&self) -> $t {
+                // SAFETY: a valid TCP socket, whose lock this guard stands for.
+                unsafe { core::ptr::addr_of!((*self.tp()).$name).read_volatile() as $t }
+            }
+        )*
+    };
+}
+
+/// Creates a TCP socket in the namespace of `like`. Nobody refers to it by a file. It keeps the namespace if
+/// `like` does; a socket of the kernel's own does not.
+///
+/// # Errors
+///
+/// As `socket(2)`.
+pub fn create(like: &Sock, family: u16) -> Result<ARef<Sock>> {
+    // SAFETY: the namespace lives while `like` does.
+    let sk = from_err_ptr(unsafe { bindings::mrs_tcp_create(like.as_ptr(), family.into()) })?;
+    // SAFETY: the socket is new and valid. The reference made here is in addition to the one that
+    // `close` gives up.
+    Ok(unsafe { Sock::from_ptr(sk) }.hold())
+}
+
+/// Closes a TCP socket, as the last `close(2)` does, and gives up the reference that came with its
+/// creation. `sk` is unlocked and no file refers to it. May sleep.
+pub fn close(sk: ARef<Sock>) {
+    // SAFETY: the socket is valid, `sk` keeps it until after the call.
+    unsafe { bindings::tcp_close(sk.as_ptr(), 0) }
+}
+
+/// Resets a TCP connection with `errno` for whoever waits on it. `sk` is unlocked. May sleep.
+pub fn abort(sk: &Sock, errno: i32) {
+    // SAFETY: the socket is valid and not locked by us.
+    unsafe { bindings::tcp_abort(sk.as_ptr(), errno) };
+}
+
+impl<'a> Ssk<'a> {
+    /// Locks `sk`. May sleep.
+    #[inline]
+    pub fn lock(sk: &'a Sock) -> Self {
+        // SAFETY: the socket is valid.
+        unsafe { bindings::mrs_lock_sock(sk.as_ptr()) };
+        Self {
+            sk,
+            unlock: Unlock::Owner,
+            not_send: PhantomData,
+        }
+    }
+
+    /// Locks `sk` if nobody else has it. `held` is another subflow, locked in a softirq: so softirqs are off,
+    /// and two contexts that each hold a subflow and want the other's do not wait for each other.
+    #[inline]
+    pub fn try_lock(sk: &'a Sock, _held: &Ssk<'_>) -> Option<Self> {
+        // SAFETY: the socket is valid.
+        if !unsafe { bindings::mrs_trylock(sk.as_ptr()) } {
+            return None;
+        }
+        Some(Self {
+            sk,
+            unlock: Unlock::Spin,
+            not_send: PhantomData,
+        })
+    }
+
+    /// Whether TCP has called, or we have tried: this context must not sleep.
+    pub fn in_softirq(&self) -> bool {
+        self.unlock != Unlock::Owner
+    }
+
+    /// # Safety
+    ///
+    /// `sk` is a valid TCP socket whose lock the context holds for the chosen lifetime: TCP calls us.
+    #[inline]
+    pub(super) unsafe fn held(sk: *mut bindings::sock) -> Self {
+        Self {
+            // SAFETY: the caller's promise.
+            sk: unsafe { Sock::from_ptr(sk) },
+            unlock: Unlock::Never,
+            not_send: PhantomData,
+        }
+    }
+
+    #[inline]
+    fn tp(&self) -> *mut bindings::tcp_sock {
+        self.sk.as_ptr().cast()
+    }
+
+    #[inline]
+    fn icsk(&self) -> *mut bindings::inet_connection_sock {
+        self.sk.as_ptr().cast()
+    }
+
+    /// The socket itself, for as long as it was lent.
+    pub fn sock(&self) -> &'a Sock {
+        self.sk
+    }
+
+    tp! {
+        /// First byte that we sent and that was not acknowledged.
+        snd_una: u32,
+        /// Next byte to be sent.
+        snd_nxt: u32,
+        /// Next byte to be queued.
+        write_seq: u32,
+        /// Next byte expected.
+        rcv_nxt: u32,
+        /// Next byte to be taken out of the receive queue.
+        copied_seq: u32,
+        /// The peer's window, bytes.
+        snd_wnd: u32,
+        /// Our window as last computed by TCP, bytes.
+        rcv_wnd: u32,
+        /// `rcv_nxt` when the last window was sent.
+        rcv_wup: u32,
+        /// Smoothed round trip time, 1/8 us.
+        srtt_us: u32,
+        /// Payload of a full segment, bytes.
+        mss_cache: u32,
+        /// Segments that one GSO packet carries.
+        gso_segs: u16,
+        /// Retransmitted segments, in all.
+        total_retrans: u32,
+        /// Bytes acknowledged, in all.
+        bytes_acked: u64,
+        /// When something last arrived, jiffies.
+        rcv_tstamp: u32,
+    }
+
+    /// Window scale of what we announce.
+    #[inline]
+    pub fn rcv_wscale(&self) -> u8 {
+        // SAFETY: a valid TCP socket.
+        unsafe { (*self.tp()).rx_opt.rcv_wscale() as u8 }
+    }
+
+    /// Window scale of what the peer announces.
+    #[inline]
+    pub fn snd_wscale(&self) -> u8 {
+        // SAFETY: a valid TCP socket.
+        unsafe { (*self.tp()).rx_opt.snd_wscale() as u8 }
+    }
+
+    /// Whether the send queue may take another packet (`SO_SNDBUF`, `TCP_NOTSENT_LOWAT`).
+    #[inline]
+    pub fn memory_free(&self) -> bool {
+        // SAFETY: a valid TCP socket.
+        unsafe { bindings::mrs_tcp_memory_free(self.sk.as_ptr()) }
+    }
+
+    /// Whether nothing is queued and nothing is in flight.
+    pub fn queues_empty(&self) -> bool {
+        // SAFETY: a valid, locked TCP socket.
+        unsafe { bindings::mrs_tcp_queues_empty(self.sk.as_ptr()) }
+    }
+
+    /// The congestion window, segments.
+    pub fn cwnd(&self) -> u32 {
+        // SAFETY: a valid TCP socket.
+        unsafe { bindings::mrs_tcp_snd_cwnd(self.sk.as_ptr()) }
+    }
+
+    /// Segments in flight.
+    pub fn packets_in_flight(&self) -> u32 {
+        // SAFETY: a valid TCP socket.
+        unsafe { bindings::mrs_tcp_packets_in_flight(self.sk.as_ptr()) }
+    }
+
+    /// Bytes that one skb of the send queue takes at most.
+    pub fn burst(&self) -> u32 {
+        self.mss_cache().max(1) * u32::from(self.gso_segs()).max(1)
+    }
+
+    /// Whether data can be sent.
+    #[inline]
+    pub fn can_send(&self) -> bool {
+        use super::sock::state::{CLOSE_WAIT, ESTABLISHED};
+        matches!(self.state(), ESTABLISHED | CLOSE_WAIT)
+            && self.shutdown_flags() & SEND_SHUTDOWN == 0
+    }
+
+    /// Queues pages and sends what may be sent. Never sleeps. Returns the bytes taken, which may be fewer
+    /// than `slices` has.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` without room, `EPIPE` and others when the subflow is gone.
+    #[inline]
+    pub fn send_pages(&mut self, slices: &mut Slices<'_>, more: bool) -> Result<usize> {
+        let flags = if more { bindings::MSG_MORE } else { 0 };
+        // SAFETY: the socket is locked; the vector describes pages that the caller holds references on,
+        // TCP takes its own.
+        let ret = unsafe {
+            bindings::mrs_tcp_send_pages(
+                self.sk.as_ptr(),
+                slices.as_mut_ptr(),
+                slices.count() as u32,
+                slices.bytes(),
+                flags as i32,
+            )
+        };
+        if ret < 0 {
+            return Err(Error::from_errno(ret));
+        }
+        Ok(ret as usize)
+    }
+
+    /// No later data may share a packet with what is queued now.
+    #[inline]
+    pub fn seal_tail(&mut self) {
+        // SAFETY: the socket is locked.
+        unsafe { bindings::mrs_tcp_seal_tail(self.sk.as_ptr()) }
+    }
+
+    /// Sends an ACK now.
+    pub fn send_ack(&mut self) {
+        let rcv_nxt = self.rcv_nxt();
+        // SAFETY: the socket is locked and not in a state without a connection, which the function checks.
+        unsafe { bindings::__tcp_send_ack(self.sk.as_ptr(), rcv_nxt, 0) }
+    }
+
+    /// Has TCP send an ACK after `delay`, unless it sends one before.
+    pub fn schedule_ack(&mut self, delay: Jiffies) {
+        // SAFETY: the socket is locked and connected.
+        unsafe { bindings::mrs_tcp_schedule_ack(self.sk.as_ptr(), delay.0) }
+    }
+
+    /// Has an ACK sent soon, if TCP does not owe one anyway: with the next segment or after TCP's shortest
+    /// delay.
+    #[inline]
+    pub fn delay_ack(&mut self) {
+        const SCHED: u32 = 1;
+        if self.ack_pending() & SCHED == 0 {
+            self.schedule_ack(Jiffies::from_millis(40));
+        }
+    }
+
+    /// How often the oldest segment was sent again without an answer.
+    pub fn retransmits(&self) -> u8 {
+        Glance(self.sk).retransmits()
+    }
+
+    /// Which acknowledgement TCP owes: see `icsk_ack.pending` (`ICSK_ACK_SCHED`, `ICSK_ACK_PUSHED` ...).
+    #[inline]
+    pub fn ack_pending(&self) -> u32 {
+        // SAFETY: a valid TCP socket.
+        unsafe { (*self.icsk()).icsk_ack.pending as u32 }
+    }
+
+    /// TCP's estimate of the peer's segment size.
+    #[inline]
+    pub fn rcv_mss(&self) -> u32 {
+        // SAFETY: a valid TCP socket.
+        unsafe { (*self.icsk()).icsk_ack.rcv_mss as u32 }
+    }
+
+    /// Whether TCP takes the connection for one of requests and responses.
+    #[inline]
+    pub fn pingpong(&self) -> bool {
+        // SAFETY: a valid TCP socket.
+        unsafe { (*self.icsk()).icsk_ack.pingpong >= 3 }
+    }
+
+    /// Bytes of window that `space` bytes of buffer are worth, by TCP's measure of this connection.
+    #[inline]
+    pub fn window_from_space(&self, space: i32) -> i32 {
+        // SAFETY: a valid TCP socket.
+        unsafe { bindings::mrs_tcp_win_from_space(self.sk.as_ptr(), space) }
+    }
+
+    /// Tells TCP which window the segment that leaves announces, so that it accepts what may come.
+    #[inline]
+    pub fn announced_window(&mut self, window: u32) {
+        // SAFETY: the socket is locked.
+        unsafe {
+            let tp = self.tp();
+            if window > (*tp).rcv_wnd {
+                (*tp).rcv_wnd = window;
+            }
+        }
+    }
+
+    /// What is at the front of the receive queue.
+    #[inline]
+    pub fn front(&self) -> Option<Front> {
+        let copied = self.copied_seq();
+        // SAFETY: the socket is locked, so the queue and the packet's control block are stable.
+        unsafe {
+            let queue = core::ptr::addr_of_mut!((*self.sk.as_ptr()).sk_receive_queue);
+            let skb = bindings::mrs_skb_peek(queue);
+            if skb.is_null() {
+                return None;
+            }
+            let seq = bindings::mrs_skb_seq(skb);
+            let syn = bindings::mrs_skb_tcp_flags(skb) & super::skb::flag::SYN != 0;
+            let offset = copied.wrapping_sub(seq.wrapping_add(syn.into()));
+            Some(Front {
+                seq: copied,
+                len: (*skb).len.saturating_sub(offset),
+            })
+        }
+    }
+
+    /// The one's complement sum of `len` bytes in the receive queue from `seq` on, as a number. `None` if they
+    /// are not all there.
+    pub fn queue_sum(&self, seq: u32, len: u32) -> Option<u16> {
+        let mut sum = 0;
+        // SAFETY: the socket is locked, `sum` is a place for the result.
+        let whole = unsafe { bindings::mrs_tcp_queue_sum(self.sk.as_ptr(), seq, len, &mut sum) };
+        whole.then_some(sum)
+    }
+
+    /// Takes `len` bytes from the front. `None` if there is no memory: nothing was taken.
+    ///
+    /// `len` is at least 1 and at most what [`Self::front`] said.
+    #[inline]
+    pub fn take(&mut self, len: u32) -> Option<RxSkb> {
+        let copied = self.copied_seq();
+        // SAFETY: the socket is locked. The packet leaves the queue and its socket, so it is ours; or, if
+        // only a part of it is meant, it stays and a clone that shares its data is ours.
+        unsafe {
+            let sk = self.sk.as_ptr();
+            let queue = core::ptr::addr_of_mut!((*sk).sk_receive_queue);
+            let skb = bindings::mrs_skb_peek(queue);
+            if skb.is_null() {
+                return None;
+            }
+            let seq = bindings::mrs_skb_seq(skb);
+            let flags = bindings::mrs_skb_tcp_flags(skb);
+            let start = seq.wrapping_add((flags & super::skb::flag::SYN != 0).into());
+            let offset = copied.wrapping_sub(start);
+            let avail = (*skb).len.saturating_sub(offset);
+            let whole = len >= avail;
+            let fin = flags & super::skb::flag::FIN != 0;
+            let taken = if whole && !fin {
+                bindings::mrs_skb_unlink(skb, queue);
+                bindings::mrs_skb_orphan(skb);
+                RxSkb::new(skb, offset, avail)
+            } else {
+                RxSkb::new(
+                    bindings::skb_clone(skb, bindings::GFP_ATOMIC),
+                    offset,
+                    len.min(avail),
+                )
+            }?;
+            let tp = self.tp();
+            core::ptr::addr_of_mut!((*tp).copied_seq)
+                .write_volatile(copied.wrapping_add(taken.len()));
+            Some(taken)
+        }
+    }
+
+    /// Drops `len` bytes, or a FIN (`len` 0), from the front: they are not wanted.
+    pub fn skip(&mut self, len: u32) {
+        // SAFETY: the socket is locked; the packet leaves the queue before it is freed.
+        unsafe {
+            let sk = self.sk.as_ptr();
+            let queue = core::ptr::addr_of_mut!((*sk).sk_receive_queue);
+            let skb = bindings::mrs_skb_peek(queue);
+            if skb.is_null() {
+                return;
+            }
+            let tp = self.tp();
+            let end = bindings::mrs_skb_end_seq(skb);
+            let to = if len == 0 {
+                end
+            } else {
+                (*tp).copied_seq.wrapping_add(len)
+            };
+            core::ptr::addr_of_mut!((*tp).copied_seq).write_volatile(to);
+            if to == end {
+                bindings::mrs_skb_unlink(skb, queue);
+                bindings::mrs_skb_orphan(skb);
+                bindings::mrs_kfree_skb(skb);
+            }
+        }
+    }
+
+    /// Reserves `bytes` of every segment for options and lets TCP compute its segment size anew.
+    pub fn reserve_options(&mut self, bytes: u16) {
+        // SAFETY: the socket is locked; `icsk_sync_mss` is `tcp_sync_mss`.
+        unsafe {
+            let icsk = self.icsk();
+            (*icsk).icsk_ext_hdr_len += bytes;
+            if let Some(sync) = (*icsk).icsk_sync_mss {
+                sync(self.sk.as_ptr(), (*icsk).icsk_pmtu_cookie);
+            }
+        }
+    }
+
+    /// Sets the largest receive and send buffers that TCP itself works with.
+    pub fn set_buffers(&mut self, rcvbuf: i32) {
+        self.sk.set_rcvbuf(rcvbuf);
+    }
+
+    /// Starts to connect.
+    ///
+    /// # Errors
+    ///
+    /// As `connect(2)`, without waiting.
+    pub fn connect(&mut self, addr: &mut SockAddr) -> Result {
+        // SAFETY: the socket is locked, the address is one of `addr.len` bytes; `connect` is
+        // `tcp_v4_connect` or `tcp_v6_connect`.
+        unsafe {
+            let prot = (*self.sk.as_ptr()).__sk_common.skc_prot;
+            let connect = (*prot).connect.ok_or(eopnotsupp())?;
+            to_result(connect(self.sk.as_ptr(), addr.as_mut_ptr(), addr.len()))
+        }
+    }
+
+    /// Sends a FIN after what is queued.
+    pub fn shutdown_send(&mut self) {
+        self.sk.add_shutdown(SEND_SHUTDOWN);
+        // SAFETY: the socket is locked; `shutdown` is `tcp_shutdown`.
+        unsafe {
+            let prot = (*self.sk.as_ptr()).__sk_common.skc_prot;
+            if let Some(shutdown) = (*prot).shutdown {
+                shutdown(self.sk.as_ptr(), SEND_SHUTDOWN.into());
+            }
+        }
+    }
+
+    /// Forgets the connection, with a reset to the peer where one is due; the socket can be used again.
+    pub fn disconnect(&mut self) {
+        // SAFETY: the socket is locked; `disconnect` is `tcp_disconnect`.
+        unsafe {
+            let prot = (*self.sk.as_ptr()).__sk_common.skc_prot;
+            if let Some(disconnect) = (*prot).disconnect {
+                disconnect(self.sk.as_ptr(), 0);
+            }
+        }
+    }
+}
+
+/// What `TCP_INFO` tells of a TCP socket. `sk` is unlocked.
+pub fn info(sk: &Sock) -> Record<bindings::tcp_info> {
+    let mut info = Record::new();
+    // SAFETY: the socket is valid, the function takes its lock.
+    unsafe { bindings::tcp_get_info(sk.as_ptr(), &mut *info) };
+    info
+}
+
+/// Binds a TCP socket. `sk` is unlocked.
+///
+/// # Errors
+///
+/// As `bind(2)`.
+pub fn bind(sk: &Sock, addr: &mut SockAddr) -> Result {
+    // SAFETY: the socket is valid, the address is one of `addr.len` bytes.
+    to_result(unsafe { bindings::mrs_tcp_bind(sk.as_ptr(), addr.as_mut_ptr(), addr.len()) })
+}
+
+/// Lets a TCP socket listen. `sk` is unlocked.
+///
+/// # Errors
+///
+/// As `listen(2)`.
+pub fn listen(sk: &Sock, backlog: i32) -> Result {
+    // SAFETY: the socket is valid.
+    to_result(unsafe { bindings::mrs_tcp_listen(sk.as_ptr(), backlog) })
+}
+
+/// Whether a listener has a connection to take.
+pub fn accept_ready(sk: &Sock) -> bool {
+    // SAFETY: the socket is a valid TCP socket; the queue's head is only looked at.
+    unsafe { bindings::mrs_tcp_accept_ready(sk.as_ptr()) }
+}
+
+/// Takes a connection out of a listener's queue. The reference is the one that [`close`] gives up, and
+/// one more.
+///
+/// # Errors
+///
+/// As a nonblocking `accept(2)`.
+pub fn accept(sk: &Sock, kern: bool) -> Result<ARef<Sock>> {
+    let mut arg = bindings::proto_accept_arg {
+        flags: bindings::O_NONBLOCK as i32,
+        kern,
+        ..Default::default()
+    };
+    // SAFETY: the socket is valid and unlocked.
+    let child = unsafe { bindings::inet_csk_accept(sk.as_ptr(), &mut arg) };
+    if child.is_null() {
+        return Err(Error::from_errno(arg.err));
+    }
+    // SAFETY: the child is valid; its own reference stays with it until `close`.
+    Ok(unsafe { Sock::from_ptr(child) }.hold())
+}
+
+/// How a path does, in bytes unless said otherwise.
+#[derive(Clone, Copy)]
+pub struct Path {
+    /// Smoothed round trip time, microseconds.
+    pub srtt_us: u32,
+    /// Payload of a full segment.
+    pub mss: u32,
+    /// Congestion window.
+    pub cwnd: u32,
+    /// Sent, and neither acknowledged nor held for lost.
+    pub in_flight: u32,
+    /// Queued, and not sent.
+    pub queued: u32,
+    /// Pacing rate, per second; `u64::MAX` without pacing.
+    pub pacing_rate: u64,
+    /// What the send buffer's limit leaves.
+    pub send_room: u32,
+}
+
+/// Seconds after which TCP no longer compares timestamps.
+const TCP_PAWS_WRAP: i32 = i32::MAX / 1_000_000;
+
+/// A look at a TCP socket without its lock: every number may be a moment old.
+#[derive(Clone, Copy)]
+pub struct Glance<'a>(&'a Sock);
+
+impl<'a> Glance<'a> {
+    /// `sk` is a TCP socket: a subflow.
+    #[inline]
+    pub fn at(sk: &'a Sock) -> Self {
+        Self(sk)
+    }
+
+    #[inline]
+    fn tp(&self) -> *mut bindings::tcp_sock {
+        self.0.as_ptr().cast()
+    }
+
+    /// Whether a segment of sequence numbers `seq` to `end` that acknowledges `ack` may be one that TCP will
+    /// accept: it is near the receive window, and `ack` is of what was queued lately (RFC 5961).
+    ///
+    /// TCP's own check comes later, with the lock held. This one must not refuse what that accepts, so
+    /// it allows for numbers that are being changed: `snd_nxt` moves only after a segment has left, and
+    /// the window's two halves one after the other.
+    #[inline]
+    pub fn acceptable(&self, seq: u32, end: u32, ack: u32) -> bool {
+        // SAFETY: a valid TCP socket; plain loads of numbers that others may change.
+        let (rcv_nxt, rcv_wup, rcv_wnd, snd_una, write_seq, max_window) = unsafe {
+            let tp = self.tp();
+            (
+                core::ptr::addr_of!((*tp).rcv_nxt).read_volatile(),
+                core::ptr::addr_of!((*tp).rcv_wup).read_volatile(),
+                core::ptr::addr_of!((*tp).rcv_wnd).read_volatile(),
+                core::ptr::addr_of!((*tp).snd_una).read_volatile(),
+                core::ptr::addr_of!((*tp).write_seq).read_volatile(),
+                core::ptr::addr_of!((*tp).max_window).read_volatile(),
+            )
+        };
+        let before = |a: u32, b: u32| (a.wrapping_sub(b) as i32) < 0;
+        let right = rcv_nxt
+            .wrapping_add(rcv_wnd.max(0xffff).min(1 << 29))
+            .wrapping_add(rcv_wnd);
+        !before(end, rcv_wup)
+            && !before(right, seq)
+            && !before(ack, snd_una.wrapping_sub(max_window))
+            // A FIN is one more than what is queued.
+            && !before(write_seq.wrapping_add(1), ack)
+    }
+
+    /// How often the oldest segment was sent again without an answer.
+    #[inline]
+    pub fn retransmits(&self) -> u8 {
+        let icsk: *const bindings::inet_connection_sock = self.0.as_ptr().cast();
+        // SAFETY: as above.
+        unsafe { core::ptr::addr_of!((*icsk).icsk_retransmits).read_volatile() }
+    }
+
+    /// TCP's retransmission timeout.
+    #[inline]
+    pub fn rto(&self) -> Jiffies {
+        let icsk: *const bindings::inet_connection_sock = self.0.as_ptr().cast();
+        // SAFETY: as above.
+        Jiffies(unsafe { core::ptr::addr_of!((*icsk).icsk_rto).read_volatile() } as usize)
+    }
+
+    /// First byte sent and not acknowledged.
+    #[inline]
+    pub fn snd_una(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { core::ptr::addr_of!((*self.tp()).snd_una).read_volatile() }
+    }
+
+    /// What a packet scheduler wants to know.
+    #[inline]
+    pub fn path(&self) -> Path {
+        // SAFETY: as above.
+        unsafe {
+            let (tp, sk) = (self.tp(), self.0.as_ptr());
+            let mss = core::ptr::addr_of!((*tp).mss_cache).read_volatile().max(1);
+            let write_seq = core::ptr::addr_of!((*tp).write_seq).read_volatile();
+            let snd_nxt = core::ptr::addr_of!((*tp).snd_nxt).read_volatile();
+            Path {
+                srtt_us: core::ptr::addr_of!((*tp).srtt_us).read_volatile() >> 3,
+                mss,
+                cwnd: bindings::mrs_tcp_snd_cwnd(sk).saturating_mul(mss),
+                in_flight: bindings::mrs_tcp_packets_in_flight(sk).saturating_mul(mss),
+                queued: write_seq.wrapping_sub(snd_nxt).min(i32::MAX as u32),
+                pacing_rate: bindings::mrs_pacing_rate(sk) as u64,
+                send_room: (self.0.sndbuf() - self.0.wmem_queued()).max(0) as u32,
+            }
+        }
+    }
+
+    /// Whether TCP will take a segment whose sender's clock stood at `tsval` for one of long ago (RFC 7323
+    /// section 5). Not for RST, which TCP accepts even so.
+    ///
+    /// TCP's clock of the peer only goes forward: what is stale now is so when TCP looks. It makes an
+    /// exception for ACKs that say nothing new, which need not be believed.
+    #[inline]
+    pub fn stale(&self, tsval: u32) -> bool {
+        // SAFETY: as above.
+        let (recent, stamp) = unsafe {
+            let opt = core::ptr::addr_of!((*self.tp()).rx_opt);
+            (
+                core::ptr::addr_of!((*opt).ts_recent).read_volatile(),
+                core::ptr::addr_of!((*opt).ts_recent_stamp).read_volatile(),
+            )
+        };
+        if recent == 0 || recent.wrapping_sub(tsval) as i32 <= bindings::TCP_PAWS_WINDOW as i32 {
+            return false;
+        }
+        // A clock that was not heard of for so long may have gone round. Without timestamps there is none.
+        // SAFETY: a valid TCP socket; and the clock can be read in any context.
+        let (used, now) = unsafe {
+            (
+                (*self.tp()).rx_opt.tstamp_ok() != 0,
+                bindings::ktime_get_seconds(),
+            )
+        };
+        used && (now as i32).wrapping_sub(stamp) < TCP_PAWS_WRAP
+    }
+
+    /// Next byte that TCP expects.
+    #[inline]
+    pub fn rcv_nxt(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { core::ptr::addr_of!((*self.tp()).rcv_nxt).read_volatile() }
+    }
+
+    /// Next byte that will be taken out of the receive queue.
+    #[inline]
+    pub fn copied_seq(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { core::ptr::addr_of!((*self.tp()).copied_seq).read_volatile() }
+    }
+
+    /// Window scale of what the peer announces.
+    #[inline]
+    pub fn snd_wscale(&self) -> u8 {
+        // SAFETY: as above.
+        unsafe { (*self.tp()).rx_opt.snd_wscale() as u8 }
+    }
+
+    /// As [`Ssk::window_from_space`].
+    #[inline]
+    pub fn window_from_space(&self, space: i32) -> i32 {
+        // SAFETY: a valid TCP socket.
+        unsafe { bindings::mrs_tcp_win_from_space(self.0.as_ptr(), space) }
+    }
+
+    /// The inverse of [`Self::window_from_space`].
+    pub fn space_from_window(&self, window: i32) -> i32 {
+        // SAFETY: a valid TCP socket.
+        unsafe { bindings::mrs_tcp_space_from_win(self.0.as_ptr(), window) }
+    }
+
+    /// TCP's estimate of the peer's segment size.
+    #[inline]
+    pub fn rcv_mss(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe {
+            (*self.0.as_ptr().cast::<bindings::inet_connection_sock>())
+                .icsk_ack
+                .rcv_mss as u32
+        }
+    }
+
+    /// TCP's estimate of the round trip time, as a receiver, in microseconds; 0 if unknown.
+    pub fn rcv_rtt_us(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (*self.tp()).rcv_rtt_est.rtt_us >> 3 }
+    }
+
+    /// Whether TCP owes an ACK that the reader's progress makes due. `empty`: nothing is left to read.
+    #[inline]
+    pub fn ack_due(&self, empty: bool) -> bool {
+        const SCHED: u32 = 1;
+        const PUSHED: u32 = 4;
+        const PUSHED2: u32 = 8;
+        // SAFETY: as above.
+        let (pending, pingpong, unacked) = unsafe {
+            let icsk: *const bindings::inet_connection_sock = self.0.as_ptr().cast();
+            let tp = self.tp();
+            (
+                (*icsk).icsk_ack.pending as u32,
+                (*icsk).icsk_ack.pingpong >= 3,
+                (*tp).rcv_nxt.wrapping_sub((*tp).rcv_wup),
+            )
+        };
+        pending & SCHED != 0
+            && (unacked > self.rcv_mss()
+                || empty && (pending & PUSHED2 != 0 || pending & PUSHED != 0 && !pingpong))
+    }
+}
