@@ -13,3 +13,4 @@
 #include "helpers/net.c"
 #include "helpers/socket.c"
 #include "helpers/sync.c"
+#include "helpers/trace.c"

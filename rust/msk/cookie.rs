@@ -8,6 +8,7 @@
 
 use super::{count, token, ConnRef};
 use crate::observe::mib::Mib;
+use crate::observe::trace::Flow;
 use crate::proto::handshake::{recalled_offer, CapableServer, Exchange, Request};
 use crate::proto::option::Options;
 use crate::subflow::PendingCapable;
@@ -54,7 +55,12 @@ pub(super) fn recall(
         offer: recalled_offer(options)?,
     };
     if let Err(cause) = server.on_ack::<KernelSha256>(options) {
-        crate::subflow::Connection::not_accepted(listener, cause);
+        let flow = Flow {
+            sport: exchange.port,
+            dport: exchange.peer_port,
+            ..Flow::default()
+        };
+        crate::subflow::Connection::not_accepted(listener, flow, cause);
         return None;
     }
     let Some(local) = token::reserve(server.key) else {

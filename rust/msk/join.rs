@@ -2,7 +2,7 @@
 
 //! Further subflows (RFC 8684 section 3.2): those that the peer opens, and those that we do.
 
-use super::{close, count, note, pm, token, ConnRef, Msk, MskSock, Sub};
+use super::{close, count, note, pm, token, trace, ConnRef, Msk, MskSock, Sub};
 use crate::bindings;
 use crate::observe::mib::Mib;
 use crate::proto::handshake::{JoinError, JoinRequest};
@@ -97,7 +97,9 @@ impl ConnRef {
             count(sk, Mib::MpJoinPortAckRx);
         }
         ssk.lend_nobody();
-        if msk.pm.accept_join(Net::of(sk)) {
+        let accepted = msk.pm.accept_join(Net::of(sk));
+        trace::pm_join(sk, ssk.sock(), &ctx, accepted);
+        if accepted {
             ctx.set(sub_flag::COUNTED);
         } else {
             // Another one was faster.
@@ -196,6 +198,11 @@ pub(super) fn settle(guard: &mut Guard<'_, Msk>) {
 pub(super) fn open(guard: &mut Guard<'_, Msk>, connect: &Connect) -> Result {
     let sk = guard.sk();
     let result = try_open(guard, connect);
+    trace::pm_connect(
+        sk,
+        connect,
+        &result.as_ref().map_or_else(|e| Err(e.1), |()| Ok(())),
+    );
     if let Err((counter, err)) = result {
         count(sk, counter);
         return Err(err);

@@ -19,6 +19,7 @@
 //! - `diag`: what `ss -M` does
 //! - `pm`: what path managers ask of connections, and are told
 //! - `poll`, `sockopt`: the rest of the system calls
+//! - `trace`: what it tells tracepoints
 //!
 //! Two locks: the socket's own, for everything that process context changes, and a spin lock for the
 //! receive side, so that data is in order and acknowledged even while a reader owns the socket. The order
@@ -41,6 +42,7 @@ mod rx;
 mod send;
 mod sockopt;
 pub mod token;
+mod trace;
 mod tx;
 pub mod upcalls;
 

@@ -6,7 +6,7 @@
 //! rest has to wait. In process context any subflow can be locked. A softirq holds one already and may
 //! only try others; where that fails, process context goes on.
 
-use super::{close, count, ConnRef, Msk, Sub};
+use super::{close, count, trace, ConnRef, Msk, Sub};
 use crate::observe::mib::Mib;
 use crate::proto::ranges::Range;
 use crate::proto::sched::{Candidate, DefaultScheduler, Demand, Scheduler};
@@ -95,6 +95,7 @@ fn next(guard: &mut Guard<'_, Msk>, refused: u32) -> Option<Job> {
     if again.is_none() && unsent == 0 {
         return None;
     }
+    trace::asked(inner);
     if let ([only], None) = (inner.subs.as_slice(), again) {
         // Nothing to choose: TCP's own limits are all there are.
         let free = refused == 0 && usable(only);
@@ -133,7 +134,17 @@ fn next(guard: &mut Guard<'_, Msk>, refused: u32) -> Option<Job> {
     }
     let candidates = &candidates[..n];
     if let Some(range) = again {
-        if let Some(pick) = DefaultScheduler.reinject(candidates, None, range.len()) {
+        let pick = DefaultScheduler.reinject(candidates, None, range.len());
+        let asked = trace::Asked {
+            dsn: range.from,
+            demand: Demand {
+                pending: range.len(),
+                window: shared.wnd_end.get().since(range.from).max(0) as u64,
+            },
+            again: true,
+        };
+        trace::decided(sk.state_of(), inner, candidates, asked, pick);
+        if let Some(pick) = pick {
             return Some(Job {
                 index: pick.id as usize,
                 from: range.from,
@@ -162,7 +173,14 @@ fn next(guard: &mut Guard<'_, Msk>, refused: u32) -> Option<Job> {
         pending: unsent,
         window,
     };
-    let pick = DefaultScheduler.select(candidates, &demand)?;
+    let pick = DefaultScheduler.select(candidates, &demand);
+    let asked = trace::Asked {
+        dsn: nxt,
+        demand,
+        again: false,
+    };
+    trace::decided(sk.state_of(), inner, candidates, asked, pick);
+    let pick = pick?;
     let index = pick.id as usize;
     Some(Job {
         index,
@@ -237,7 +255,9 @@ fn resend(
         if bytes == 0 {
             break;
         }
-        let n = ctx.queue(ssk, at, room, &mut slices, false).unwrap_or(0);
+        let n = ctx
+            .queue(ssk, at, room, &mut slices, (false, true))
+            .unwrap_or(0);
         at = at.add(n as u64);
         if n < bytes {
             break;
@@ -286,7 +306,8 @@ fn send_new(
         }
         // The number is public before the bytes are: their acknowledgement may come at once.
         shared.snd_nxt.set(nxt.add(bytes));
-        let taken = ctx.queue(ssk, nxt, room, &mut slices, more || unsent > bytes);
+        let more = (more || unsent > bytes, false);
+        let taken = ctx.queue(ssk, nxt, room, &mut slices, more);
         let n = *taken.as_ref().unwrap_or(&0) as u64;
         if n < bytes {
             shared.snd_nxt.set(nxt.add(n));

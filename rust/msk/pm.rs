@@ -2,8 +2,11 @@
 
 //! What path managers ask of connections, and connections tell them.
 
-use super::{close, count, join, open, rescue, token, ConnRef, Msk, MskSock, Sub, IPPROTO_MPTCP};
+use super::{
+    close, count, join, open, rescue, token, trace, ConnRef, Msk, MskSock, Sub, IPPROTO_MPTCP,
+};
 use crate::observe::mib::Mib;
+use crate::observe::trace::PmAction;
 use crate::pm::events::{LISTENER_CLOSED, LISTENER_CREATED};
 use crate::pm::{self, Connection, Connections, Created, Manager, ResetSeen, Side};
 use crate::pm::{SubflowInfo, Which, Whose};
@@ -73,6 +76,7 @@ pub(super) fn created(sk: &MskSock, ssk: &Sock, side: Side, agreed: &Agreed) {
             (true, false) => Families::Both,
         },
     };
+    trace::pm(sk, PmAction::Created, &first);
     manager.created(whose(sk), &first, how);
     if side == Side::Server {
         sk.state_of().shared().set(flag::CONFIRMED);
@@ -90,6 +94,7 @@ pub(super) fn closed(sk: &MskSock) {
 /// A further subflow is established.
 pub(super) fn subflow_established(sk: &MskSock, ssk: &Sock, subflow: &Subflow<ConnRef>) {
     let told = info(sk, ssk, Some(subflow));
+    trace::pm(sk, PmAction::Established, &told);
     if sk.state_of().pm.subflow_established(whose(sk), &told) {
         sk.schedule();
     }
@@ -98,6 +103,7 @@ pub(super) fn subflow_established(sk: &MskSock, ssk: &Sock, subflow: &Subflow<Co
 /// A subflow is closed.
 pub(super) fn subflow_closed(sk: &MskSock, sub: &Sub) {
     let told = info(sk, &sub.ssk, Some(&sub.ctx));
+    trace::pm(sk, PmAction::Closed, &told);
     // At the end of the connection that alone is told.
     let established = sk.state() == state::ESTABLISHED;
     let further = sub.ctx.clear(sub_flag::COUNTED);
@@ -187,6 +193,9 @@ impl ConnRef {
     /// See [`crate::subflow::Connection::announcement`].
     pub(super) fn take_announcement(&self, room: usize) -> Option<Signal> {
         let taken = self.msk().pm.signal(Net::of(self.sk()), room, true);
+        if let Some(signal) = &taken.signal {
+            trace::pm_signal(self.sk(), signal);
+        }
         if taken.work {
             self.sk().schedule();
         }
@@ -230,6 +239,7 @@ impl Connection for Guard<'_, Msk> {
         while let Some(sub) = self.inner().subs.get(index) {
             let info = info(sk, &sub.ssk, Some(&sub.ctx));
             if info.active && which(&info) {
+                trace::pm(sk, PmAction::Close, &info);
                 rescue::remove(self, index);
                 closed += 1;
             } else {
@@ -262,6 +272,7 @@ impl Connection for Guard<'_, Msk> {
             sub.ctx.clear(sub_flag::BACKUP);
         }
         sub.ctx.set(sub_flag::PRIO);
+        trace::pm_prio(Guard::sk(self), &sub, backup);
         Ssk::lock(&sub.ssk).send_ack();
         true
     }

@@ -11,11 +11,13 @@
 use super::{close, count, place, send, Msk, MskSock, Sub};
 use crate::netstate::Netns;
 use crate::observe::mib::Mib;
+use crate::observe::trace::{Flow, Reinject};
 use crate::proto::pm::Progress;
 use crate::proto::ranges::{Range, Ranges};
 use crate::proto::seq::Dsn;
 use crate::subflow::flag as sub_flag;
 use crate::subflow::shared::flag;
+use crate::subflow::trace::reinject;
 use crate::sys::msock::{Guard, Timer};
 use crate::sys::net::Net;
 use crate::sys::sock::state;
@@ -95,6 +97,11 @@ pub(super) fn tick(guard: &mut Guard<'_, Msk>) {
     } else {
         guard.inner().backoff = (guard.inner().backoff + 1).min(8);
         if let Some(hole) = hole(guard, una, &found) {
+            let flow = Flow {
+                token: sk.state_of().shared().local.token,
+                ..Flow::default()
+            };
+            reinject(flow, hole, Reinject::Dropped);
             guard.inner().again.add(hole);
         }
     }
@@ -129,6 +136,7 @@ fn look(guard: &mut Guard<'_, Msk>, una: Dsn) -> Ranges {
             Progress::Lost if others => {
                 if ctx.mark_stale(&mut ssk) {
                     count(sk, Mib::SubflowStale);
+                    ctx.trace_reinject(&mut ssk, una, false, Reinject::Stale);
                     ctx.outstanding(&mut ssk, una, false, &mut guard.inner().again);
                 }
             }
@@ -137,6 +145,7 @@ fn look(guard: &mut Guard<'_, Msk>, una: Dsn) -> Ranges {
         if ssk.retransmits() == 0 {
             ctx.clear(sub_flag::RESCUED);
         } else if !idle && others && ctx.set(sub_flag::RESCUED) {
+            ctx.trace_reinject(&mut ssk, una, false, Reinject::Timeout);
             ctx.outstanding(&mut ssk, una, false, &mut guard.inner().again);
         }
         ctx.outstanding(&mut ssk, una, false, &mut flying);
@@ -224,6 +233,8 @@ pub(super) fn remove(guard: &mut Guard<'_, Msk>, index: usize) {
         let mut ssk = Ssk::lock(&sub.ssk);
         sub.ctx.drain(&mut ssk);
         let inner = guard.inner();
+        sub.ctx
+            .trace_reinject(&mut ssk, una, true, Reinject::Closed);
         sub.ctx.outstanding(&mut ssk, una, true, &mut inner.again);
     }
     super::pm::subflow_closed(sk, &sub);

@@ -4,6 +4,7 @@
 
 use super::{close, count, fastopen, note, place, rx, send, ConnRef, Msk, MskSock};
 use crate::observe::mib::Mib;
+use crate::observe::trace::{self, Event, Flow};
 use crate::proto::fallback::{Fallback, FallbackCause, Verdict};
 use crate::proto::handshake::{Agreed, CapableServer, Config, Exchange, Request};
 use crate::proto::handshake::{JoinError, JoinRequest};
@@ -115,14 +116,18 @@ impl Connection for ConnRef {
     }
 
     fn connected(&self, ssk: &mut Ssk<'_>, outcome: Result<Agreed, FallbackCause>) {
+        if let Err(cause) = outcome {
+            trace_fallback(self.first_flow(ssk), cause);
+        }
         self.handshake_done(ssk, outcome.ok());
         if let Some(mut guard) = self.sk().lock_softirq(note::CONNECTED) {
             on_connected(&mut guard);
         }
     }
 
-    fn fall_back(&self, _ssk: &mut Ssk<'_>, cause: FallbackCause) {
+    fn fall_back(&self, ssk: &mut Ssk<'_>, cause: FallbackCause) {
         if self.msk().shared.set(flag::FALLBACK) {
+            trace_fallback(self.first_flow(ssk), cause);
             let counter = match cause {
                 FallbackCause::NoDss => Mib::MpCapableDataFallback,
                 FallbackCause::InfiniteMapRx => Mib::InfiniteMapRx,
@@ -312,7 +317,8 @@ impl Connection for ConnRef {
         self.confirmed_by_peer(ssk, &agreed);
     }
 
-    fn not_accepted(&self, _cause: FallbackCause) {
+    fn not_accepted(&self, flow: Flow, cause: FallbackCause) {
+        trace_fallback(flow, cause);
         count(self.sk(), Mib::MpCapableFallbackAck);
     }
 
@@ -322,6 +328,11 @@ impl Connection for ConnRef {
 }
 
 impl ConnRef {
+    /// How events name `ssk`, which is the first subflow: no other falls back.
+    fn first_flow(&self, ssk: &Ssk<'_>) -> Flow {
+        trace::flow(self.msk().shared.local.token, 1, (0, 0), ssk.sock())
+    }
+
     /// Whether and how the connection may still become plain TCP.
     fn way_back(&self) -> SpinGuard<'_, Fallback> {
         let mut fallback = self.msk().fallback.lock();
@@ -365,8 +376,17 @@ impl ConnRef {
             .snd_nxt
             .get()
             .sub(outstanding.saturating_sub(fin).into());
-        shared.snd_una.advance(una)
+        let acked = shared.snd_una.advance(una);
+        if acked {
+            subflow.trace_acked(self, ssk.sock(), una);
+        }
+        acked
     }
+}
+
+/// The connection of `flow` is plain TCP.
+fn trace_fallback(flow: Flow, cause: FallbackCause) {
+    trace::Fallback::trace(move || trace::fallback(flow, cause));
 }
 
 /// Notes for the owner of the lock.

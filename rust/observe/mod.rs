@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What can be seen from outside: counters.
+//! What can be seen from outside: counters, tracepoints, the log.
 
 pub mod mib;
+pub mod trace;

@@ -5,6 +5,7 @@
 use super::{flag, info, join, shared};
 use super::{Connection, Locked, Pending, PendingCapable, Subflow, Syn, Tally, OPTION_ROOM};
 use crate::bindings;
+use crate::observe::trace;
 use crate::proto::checksum::Checksum;
 use crate::proto::fallback::{FallbackCause, Verdict};
 use crate::proto::handshake::{CapableClient, Exchange, Request};
@@ -136,7 +137,11 @@ impl<C: Connection> SubflowOps for Subflow<C> {
             }
         }
         match (request, self.conn()) {
-            (Request::Plain(_), _) | (_, None) => Asked::Plain,
+            (Request::Plain(cause), _) => {
+                trace::declined(skb, cause);
+                Asked::Plain
+            }
+            (_, None) => Asked::Plain,
             (Request::Join(join), Some(conn)) => match conn.join_terms(&join, &skb.ends()) {
                 Ok(terms) => Asked::Ask(Syn::Join(join, terms)),
                 Err(reset) => Asked::Refuse(reset),
@@ -283,7 +288,8 @@ impl<C: Connection> Subflow<C> {
         let confirmed = match request.server.on_ack::<KernelSha256>(&options) {
             Ok(confirmed) => confirmed,
             Err(cause) => {
-                listening.not_accepted(cause);
+                let token = request.local.token;
+                listening.not_accepted(trace::flow(token, 1, (0, 0), ssk.sock()), cause);
                 return Fate::Plain;
             }
         };

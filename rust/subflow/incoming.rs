@@ -10,7 +10,7 @@
 
 use super::{flag, shared, Connection, Pending, Subflow, Tally};
 use crate::proto::option::{find_mptcp, timestamp, Dss, DssMap, Options};
-use crate::proto::rx_map::{MapError, MapKind};
+use crate::proto::rx_map::{Inserted, MapError, MapKind};
 use crate::proto::seq::Ssn;
 use crate::sys::skb::{flag as tcp, Skb};
 use crate::sys::sock::{state, Sock};
@@ -179,7 +179,8 @@ impl<C: Connection> Subflow<C> {
         if let (true, Some(capable)) = (len > 0, options.capable) {
             if let Some(map) = shared.first_mapping(&capable) {
                 self.set(flag::SEEN_DSS);
-                return self.on_mapping(conn, &Dss::default(), &map, len);
+                self.trace_dss(&Dss::default(), Some(&map), true);
+                return self.on_mapping(conn, sk, &Dss::default(), &map, len);
             }
         }
         let Some(dss) = options.dss else {
@@ -189,12 +190,17 @@ impl<C: Connection> Subflow<C> {
         if dss.ack.is_some() || !self.is(flag::JOIN) {
             self.now_fully(conn, sk);
         }
-        if let Some(ack) = dss.ack {
-            let ack = ack.expand(shared.snd_una.get());
-            shared.on_data_ack(ack, u32::from(window) << glance.snd_wscale());
+        if let Some(wire) = dss.ack {
+            let old = shared.snd_una.get();
+            let (ack, window) = (wire.expand(old), u32::from(window) << glance.snd_wscale());
+            shared.on_data_ack(ack, window);
+            self.trace_ack(conn, sk, (wire, ack, old), window);
+        }
+        if len > 0 {
+            self.trace_dss(&dss, dss.map.as_ref(), false);
         }
         match &dss.map {
-            Some(map) => self.on_mapping(conn, &dss, map, len),
+            Some(map) => self.on_mapping(conn, sk, &dss, map, len),
             None => true,
         }
     }
@@ -226,7 +232,7 @@ impl<C: Connection> Subflow<C> {
     }
 
     #[inline]
-    fn on_mapping(&self, conn: &C, dss: &Dss, map: &DssMap, len: u32) -> bool {
+    fn on_mapping(&self, conn: &C, sk: &Sock, dss: &Dss, map: &DssMap, len: u32) -> bool {
         let shared = conn.shared();
         match MapKind::of(dss, map, self.irs(), shared.rcv_nxt.get()) {
             MapKind::DataFin { dsn } => {
@@ -248,6 +254,9 @@ impl<C: Connection> Subflow<C> {
                     return true;
                 }
                 let inserted = self.maps.lock().insert(mapping);
+                if inserted == Ok(Inserted::New) {
+                    self.trace_mapping(sk, mapping);
+                }
                 match inserted {
                     Ok(_) if mapping.data_fin => conn.data_fin(mapping.end_dsn()),
                     Ok(_) => {}

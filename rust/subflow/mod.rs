@@ -11,6 +11,7 @@
 //! - `receive`: data, taken out of TCP and given to the connection
 //! - `send`: data of the connection, given to TCP
 //! - `info`: what `ss -ti` shows
+//! - [`trace`]: what it tells tracepoints
 
 mod callbacks;
 mod early;
@@ -20,10 +21,12 @@ pub mod join;
 mod receive;
 mod send;
 pub mod shared;
+pub mod trace;
 mod transmit;
 
 pub use incoming::{local_in, local_out};
 
+use crate::observe::trace::Flow;
 use crate::proto::crypto::Derived;
 use crate::proto::fallback::{FallbackCause, Verdict};
 use crate::proto::handshake::{
@@ -127,8 +130,9 @@ pub trait Connection: Clone + Send + Sync + 'static {
     /// The third ACK of a connection that its SYN has opened has come. Softirq, no lock.
     fn confirmed(&self, ssk: &Sock, agreed: Agreed);
 
-    /// The third ACK of a listener's connection made it plain TCP: `self` is the listener. Softirq.
-    fn not_accepted(&self, cause: FallbackCause);
+    /// The third ACK of a listener's connection made it plain TCP: `self` is the listener, `flow` what would have
+    /// been the first subflow. Softirq.
+    fn not_accepted(&self, flow: Flow, cause: FallbackCause);
 
     /// A listener has received a SYN that asks to join, between `ends`: this host's part of the answer.
     /// `self` is the listener. Softirq.

@@ -3,6 +3,7 @@
 //! Data, taken out of TCP and given to the connection. Nothing is copied: packets change their queue.
 
 use super::shared::{self, Shared};
+use super::trace::Front;
 use super::{flag, Connection, Subflow};
 use crate::proto::checksum::Checksum;
 use crate::proto::fallback::{FallbackCause, Verdict};
@@ -50,8 +51,10 @@ impl<C: Connection> Subflow<C> {
             }
             let seq = Ssn(front.seq);
             let Some((dsn, len)) = self.mapping(ssk, conn, seq, front.len) else {
+                self.trace_front(ssk, Front::Invalid);
                 break;
             };
+            self.trace_front(ssk, Front::of(self));
             if self.is(flag::CSUM) && !self.verify(ssk, conn, seq) {
                 break;
             }
@@ -62,6 +65,7 @@ impl<C: Connection> Subflow<C> {
             conn.receive(dsn, skb);
             any = true;
         }
+        self.trace_empty(ssk);
         if any {
             if !self.is(flag::INFINITE) {
                 self.maps.lock().consume(Ssn(ssk.copied_seq()));

@@ -7,6 +7,7 @@
 //! of the queue is sealed. While a record's first byte was not sent, it may still grow.
 
 use super::{flag, Connection, Subflow};
+use crate::observe::trace::How;
 use crate::proto::checksum::Checksum;
 use crate::proto::ranges::{Range, Ranges};
 use crate::proto::seq::{Dsn, Ssn};
@@ -35,6 +36,16 @@ enum Place {
     Grow,
     /// Within the last record, which was announced longer than TCP could take then.
     Fill,
+}
+
+impl Place {
+    fn how(self) -> How {
+        match self {
+            Place::New => How::New,
+            Place::Grow => How::Grow,
+            Place::Fill => How::Fill,
+        }
+    }
 }
 
 impl<C: Connection> Subflow<C> {
@@ -77,7 +88,7 @@ impl<C: Connection> Subflow<C> {
     }
 
     /// Queues `slices`, which start at `dsn` and are not longer than `room` says. Returns the bytes taken;
-    /// the rest was not announced to anybody, or will be with what is queued next.
+    /// the rest was not announced to anybody, or will be with what is queued next. `again`: another subflow had them.
     ///
     /// # Errors
     ///
@@ -89,7 +100,7 @@ impl<C: Connection> Subflow<C> {
         dsn: Dsn,
         room: Room,
         slices: &mut Slices<'_>,
-        more: bool,
+        (more, again): (bool, bool),
     ) -> Result<usize> {
         let bytes = slices.bytes() as u32;
         let sum = self.sum(slices, bytes);
@@ -135,6 +146,7 @@ impl<C: Connection> Subflow<C> {
                 }
             });
         }
+        self.trace_queued(ssk, (dsn, ssn, n), room.place.how(), again);
         taken
     }
 
@@ -158,6 +170,17 @@ impl<C: Connection> Subflow<C> {
     /// Adds to `to` what this subflow was given and the peer's connection has not acknowledged: all of it if
     /// the subflow is `gone`; otherwise what TCP has not got acknowledged either, which is still on its way.
     pub fn outstanding(&self, ssk: &mut Ssk<'_>, data_una: Dsn, gone: bool, to: &mut Ranges) {
+        self.each_outstanding(ssk, data_una, gone, |range| to.add(range));
+    }
+
+    /// Calls `f` with what each record has to [`Self::outstanding`], which may be nothing.
+    pub(super) fn each_outstanding(
+        &self,
+        ssk: &mut Ssk<'_>,
+        data_una: Dsn,
+        gone: bool,
+        mut f: impl FnMut(Range),
+    ) {
         let una = Ssn(ssk.snd_una());
         ulp::locked::<Self, _>(ssk, |locked| {
             for record in locked.tx.iter() {
@@ -165,7 +188,7 @@ impl<C: Connection> Subflow<C> {
                 if !gone && una.after(record.ssn) {
                     from = from.max(record.dsn.add(una.since(record.ssn) as u64));
                 }
-                to.add(Range {
+                f(Range {
                     from,
                     to: record.end_dsn(),
                 });

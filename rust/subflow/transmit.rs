@@ -66,6 +66,7 @@ impl<C: Connection> Subflow<C> {
             let (field, bytes) = shared.announce(rcv_nxt, free, ssk.rcv_wscale());
             seg.set_window(field);
             ssk.announced_window(bytes);
+            self.trace_window(conn, ssk.sock(), rcv_nxt, bytes, free);
         }
         if !self.is(flag::MPTCP) {
             return;

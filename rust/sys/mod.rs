@@ -35,6 +35,7 @@ pub mod sysctl;
 pub mod tcp;
 pub mod time;
 pub mod timer;
+pub mod trace;
 pub mod uio;
 pub mod ulp;
 pub mod vec;

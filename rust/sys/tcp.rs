@@ -474,6 +474,15 @@ impl<'a> Ssk<'a> {
         }
     }
 
+    /// Where the packet at the front of the receive queue is, 0 if there is none: to be shown, not to be used.
+    pub fn front_address(&self) -> usize {
+        // SAFETY: the socket is locked, so the queue is stable.
+        unsafe {
+            let queue = core::ptr::addr_of_mut!((*self.sk.as_ptr()).sk_receive_queue);
+            bindings::mrs_skb_peek(queue) as usize
+        }
+    }
+
     /// The one's complement sum of `len` bytes in the receive queue from `seq` on, as a number. `None` if they
     /// are not all there.
     pub fn queue_sum(&self, seq: u32, len: u32) -> Option<u16> {
@@ -743,6 +752,18 @@ impl<'a> Glance<'a> {
         let icsk: *const bindings::inet_connection_sock = self.0.as_ptr().cast();
         // SAFETY: as above.
         Jiffies(unsafe { core::ptr::addr_of!((*icsk).icsk_rto).read_volatile() } as usize)
+    }
+
+    /// The peer's window, bytes.
+    pub fn snd_wnd(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { core::ptr::addr_of!((*self.tp()).snd_wnd).read_volatile() }
+    }
+
+    /// As [`Ssk::memory_free`].
+    pub fn memory_free(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { bindings::mrs_tcp_memory_free(self.0.as_ptr()) }
     }
 
     /// First byte sent and not acknowledged.
