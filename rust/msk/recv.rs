@@ -222,7 +222,10 @@ fn acknowledge(sk: &MskSock, sub: &Sub, empty: bool) {
         .window_from_space(sk.rcvbuf() - sk.rmem_alloc())
         .max(0);
     let told = shared.rcv_edge.get().since(shared.rcv_nxt.get()).max(0);
-    let opened = i64::from(space) >= 2 * told && space >= 2 * glance.rcv_mss() as i32;
+    // A connection that never spoke MPTCP has TCP's window, which closes only with a stalled queue.
+    let opened = shared.is(flag::AGREED)
+        && i64::from(space) >= 2 * told
+        && space >= 2 * glance.rcv_mss() as i32;
     if !opened && !stalled && !glance.ack_due(empty) {
         return;
     }

@@ -7,8 +7,8 @@ import subprocess
 import time
 
 from tap import equal, expect
-from world import (in_thread, linger_option, outcome, pattern, poll_mask, reset, so_error, take, take_all,
-                   test, timed, until, wait_mask)
+from world import (in_thread, linger_option, outcome, own_network, pattern, poll_mask, reset, so_error,
+                   take, take_all, test, timed, until, wait_mask)
 
 NOSIGNAL = socket.MSG_NOSIGNAL
 
@@ -27,11 +27,6 @@ def cut_off():
     """Drop everything that arrives, from now on."""
     for tables in ("iptables", "ip6tables"):
         subprocess.run([tables, "-I", "INPUT", "-j", "DROP"], check=True)
-
-
-def own_network():
-    os.unshare(os.CLONE_NEWNET)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 def states(port):

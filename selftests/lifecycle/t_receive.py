@@ -10,7 +10,7 @@ import termios
 import time
 
 from tap import equal, expect
-from world import (in_thread, outcome, pattern, poll_mask, take, take_all, test, timed, timeout_option,
+from world import (in_thread, outcome, own_network, pattern, poll_mask, take, take_all, test, timed, timeout_option,
                    until, wait_mask)
 
 TRUNC, PEEK, WAITALL = socket.MSG_TRUNC, socket.MSG_PEEK, socket.MSG_WAITALL
@@ -24,6 +24,29 @@ def unread(sock):
     value = array.array("i", [0])
     fcntl.ioctl(sock, termios.FIONREAD, value)
     return value[0]
+
+
+def segments_sent():
+    """TCP segments that left, by this network namespace's counter."""
+    with open("/proc/net/snmp", encoding="ascii") as file:
+        names, values = [line.split() for line in file if line.startswith("Tcp:")]
+    return int(values[names.index("OutSegs")])
+
+
+@test("a reader that finds nothing sends nothing")
+def quiet_reader(w):
+    own_network()
+    client, accepted = w.pair()
+    counts = []
+    for reader, writer in ((client, accepted), (accepted, client)):
+        writer.send(b"x")
+        equal(reader.recv(1), b"x")
+        time.sleep(0.4)
+        before = segments_sent()
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout_option(0.1))
+        equal([outcome(reader.recv, 1) for _ in range(5)], ["EAGAIN"] * 5)
+        counts.append(segments_sent() - before)
+    return counts
 
 
 @test("MSG_PEEK leaves the data where it is")

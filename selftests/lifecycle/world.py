@@ -13,6 +13,7 @@ import os
 import select
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -177,6 +178,15 @@ def fill(sock, block=65536):
             total += sent
             since = time.monotonic()
     return total
+
+
+def own_network(**sysctls):
+    """A network namespace of its own for this test; net.ipv4.NAME=VALUE there."""
+    os.unshare(os.CLONE_NEWNET)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    for name, value in sysctls.items():
+        with open(f"/proc/sys/net/ipv4/{name}", "w", encoding="ascii") as file:
+            file.write(str(value))
 
 
 class World:
