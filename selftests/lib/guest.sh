@@ -30,6 +30,15 @@ guest_loaded()
 	guest "$limit" "$@"
 }
 
+# steady: the option for a guest whose clock counts instructions, on one CPU: what a
+# test measures does not depend on what else the host does, and sleeping costs
+# nothing. Not with the debug kernel, which would be several times slower by
+# that clock too.
+steady()
+{
+	[[ $KERNEL = debug ]] || echo -i
+}
+
 # needs_module: end a suite that is about the module where there is none.
 needs_module()
 {

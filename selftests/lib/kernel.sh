@@ -12,11 +12,11 @@ test_words()
 	xargs -r printf '%s\n' <<<"${TEST:-}"
 }
 
-# kernel_selftest SECONDS: run it, with the words in TEST as its arguments.
+# kernel_selftest [-i] SECONDS: run it, with the words in TEST as its arguments.
 kernel_selftest()
 {
 	local args
 
 	mapfile -t args < <(test_words)
-	exec "$TOP/selftests/kernel/run" "$1" "$(basename "$0")" "${args[@]}"
+	exec "$TOP/selftests/kernel/run" "$@" "$(basename "$0")" "${args[@]}"
 }
