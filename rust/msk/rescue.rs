@@ -144,13 +144,36 @@ fn look(guard: &mut Guard<'_, Msk>, una: Dsn) -> Ranges {
         }
         if ssk.retransmits() == 0 {
             ctx.clear(sub_flag::RESCUED);
-        } else if !idle && others && ctx.set(sub_flag::RESCUED) {
+        } else if !idle && others && !ctx.is(sub_flag::RESCUED) {
             ctx.trace_reinject(&mut ssk, una, false, Reinject::Timeout);
-            ctx.outstanding(&mut ssk, una, false, &mut guard.inner().again);
+            let mut lost = Ranges::new();
+            ctx.outstanding(&mut ssk, una, false, &mut lost);
+            for &range in lost.iter() {
+                guard.inner().again.add(range);
+            }
+            ctx.rescue(&ssk, lost.iter().last().map_or(una, |range| range.to));
         }
         ctx.outstanding(&mut ssk, una, false, &mut flying);
     }
     flying
+}
+
+/// Everything up to `una` is acknowledged: a subflow of which nothing was heard while others delivered what
+/// it had is stale. They are passed over already; this tells. Any context.
+pub(super) fn outdone(guard: &mut Guard<'_, Msk>, una: Dsn) {
+    if guard.inner().subs.len() < 2 {
+        return;
+    }
+    let sk = guard.sk();
+    for sub in guard.inner().subs.iter() {
+        if sub.ctx.is(sub_flag::STALE) || !sub.ctx.is_outdone(&sub.ssk, una) {
+            continue;
+        }
+        let loss_cnt = Net::of(sk).state::<Netns>().sysctls.stale_loss_cnt();
+        if loss_cnt > 0 && sub.ctx.set(sub_flag::STALE) {
+            count(sk, Mib::SubflowStale);
+        }
+    }
 }
 
 /// Whether another subflow could take over from `sub`.

@@ -130,6 +130,7 @@ pub(super) fn clean(guard: &mut Guard<'_, Msk>) {
     }
     let una = shared.snd_una.get();
     let freed = guard.inner().tx.ack(una);
+    rescue::outdone(guard, una);
     if freed > 0 {
         guard.wmem_add(-(freed as i32));
         if poll::writable(sk) {

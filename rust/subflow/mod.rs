@@ -44,7 +44,7 @@ use crate::sys::skb::{Ends, RxSkb};
 use crate::sys::sock::{LockedCell, Sock};
 use crate::sys::spin::{Class, Spin};
 use crate::sys::storage::GrowArray;
-use crate::sys::tcp::Ssk;
+use crate::sys::tcp::{Glance, Ssk};
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicU8, Ordering};
 use join::{Join, PendingJoin, Terms};
 use kernel::error::Result;
@@ -327,6 +327,10 @@ pub struct Subflow<C> {
     reset_seen: AtomicU16,
     /// Which subflow of the connection it is, see [`Shared::number_subflow`].
     number: AtomicU32,
+    /// Of what was given to others, see [`flag::RESCUED`]: the byte behind it, and when the subflow was last
+    /// heard of then.
+    rescued_to: AtomicU64,
+    rescued_at: AtomicU32,
     maps: Spin<RxMappings<GrowArray<RxMapping, 2>>>,
     locked: LockedCell<Locked>,
 }
@@ -348,6 +352,8 @@ impl<C: Connection> Subflow<C> {
             reset: AtomicU16::new(0),
             reset_seen: AtomicU16::new(0),
             number: AtomicU32::new(0),
+            rescued_to: AtomicU64::new(0),
+            rescued_at: AtomicU32::new(0),
             maps: Spin::new(RxMappings::new(GrowArray::new(), Ssn(0)), Class::Maps),
             locked: LockedCell::new(Locked {
                 tx: TxRecords::new(GrowArray::new()),
@@ -489,6 +495,24 @@ impl<C: Connection> Subflow<C> {
     pub fn mark_stale(&self, ssk: &mut Ssk<'_>) -> bool {
         crate::sys::ulp::locked::<Self, _>(ssk, |locked| locked.stale.mark());
         self.set(flag::STALE)
+    }
+
+    /// What it has outstanding, up to but without `to`, is given to others. True if that is news.
+    pub fn rescue(&self, ssk: &Ssk<'_>, to: Dsn) -> bool {
+        if self.is(flag::RESCUED) {
+            return false;
+        }
+        self.rescued_to.store(to.0, Ordering::Relaxed);
+        self.rescued_at.store(ssk.rcv_tstamp(), Ordering::Relaxed);
+        self.set(flag::RESCUED)
+    }
+
+    /// Whether others have delivered all that was given to them of this subflow's, up to `una`, while nothing
+    /// has come back on it. Any context.
+    pub fn is_outdone(&self, ssk: &Sock, una: Dsn) -> bool {
+        self.is(flag::RESCUED)
+            && !una.before(Dsn(self.rescued_to.load(Ordering::Relaxed)))
+            && Glance::at(ssk).rcv_tstamp() == self.rescued_at.load(Ordering::Relaxed)
     }
 
     /// The reset of this subflow will tell `why`, from now on.

@@ -746,6 +746,13 @@ impl<'a> Glance<'a> {
         unsafe { core::ptr::addr_of!((*icsk).icsk_retransmits).read_volatile() }
     }
 
+    /// When the last acknowledgement came, in jiffies.
+    #[inline]
+    pub fn rcv_tstamp(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { core::ptr::addr_of!((*self.tp()).rcv_tstamp).read_volatile() }
+    }
+
     /// TCP's retransmission timeout.
     #[inline]
     pub fn rto(&self) -> Jiffies {

@@ -199,6 +199,9 @@ def dies():
     client, server = sound(transfer(32 * MIB, lambda: hosts.cut(1), joins=1), 32 * MIB)
     again = client["counters"].get("MPTCPRetrans", 0) + server["counters"].get("MPTCPRetrans", 0)
     expect(again > 0, "nothing was sent again")
+    for who, end in (CLIENT, client), (SERVER, server):
+        stale = end["counters"].get("SubflowStale", 0) - end["counters"].get("SubflowRecover", 0)
+        equal(stale, 1, f"stale subflows of the {who}")
 
 
 @test("a path that comes and goes every second")
