@@ -157,8 +157,8 @@ impl<C: Connection> Subflow<C> {
         .is_ok()
     }
 
-    /// Puts an announcement onto a segment without data, and behind it a DSS if there is room. False if there is
-    /// no announcement that fits.
+    /// Puts an announcement onto a segment without data, and a DSS if there is room: where filters expect
+    /// them, behind ADD_ADDR and before REMOVE_ADDR. False if there is no announcement that fits.
     #[cold]
     fn announcement(
         &self,
@@ -172,6 +172,13 @@ impl<C: Connection> Subflow<C> {
         let (Some(agreed), Some(signal)) = (shared.agreed(), conn.announcement(room)) else {
             return false;
         };
+        let dss = self.dss(saying, None);
+        let len = usize::from(dss.wire_len()).saturating_add(signal.wire_len());
+        let both = len.saturating_add(buf.len()) <= room;
+        let leads = matches!(signal, Signal::RmAddr(_));
+        if both && leads {
+            let _ = dss.emit(buf);
+        }
         let written = match signal {
             Signal::Echo { id, addr } => AddAddr {
                 id,
@@ -194,8 +201,7 @@ impl<C: Connection> Subflow<C> {
             }
             Signal::RmAddr(list) => list.emit(buf),
         };
-        let dss = self.dss(saying, None);
-        if usize::from(dss.wire_len()).saturating_add(buf.len()) <= room {
+        if both && !leads {
             let _ = dss.emit(buf);
         }
         written.is_ok()
