@@ -107,6 +107,9 @@ impl<C: Connection> Subflow<C> {
         }
         let mut parsed = Options::parse(options);
         if rst {
+            if let (Some(conn), true) = (self.conn(), parsed.fail.is_some()) {
+                conn.tally(Tally::FailSeen);
+            }
             // It ends the subflow, if TCP takes it, and says nothing of data.
             parsed = Options {
                 fastclose: parsed.fastclose,

@@ -271,7 +271,7 @@ def corrupted():
            "action", "csum", "tcp", "index", "100")
     client, server = sound(transfer(16 * MIB, during, joins=1), 16 * MIB,
                            allowed=("DataCsumErr", "MPFailTx", "MPFailRx", "MPRstTx", "MPRstRx"))
-    del client, server
+    equal(client["counters"].get("MPFailRx"), server["counters"].get("MPFailTx"), "MP_FAILs that came")
     stat = on(CLIENT, "tc", "-s", "filter", "show", "dev", "eth2", "egress")
     expect("Sent 0 bytes 0 pkt" not in stat, f"nothing was changed: {stat}")
 
