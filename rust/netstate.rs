@@ -3,7 +3,7 @@
 //! What MPTCP keeps in every network namespace.
 
 use crate::impl_state_slot;
-use crate::msk::ConnRef;
+use crate::msk::{ConnRef, Joins};
 use crate::observe::mib;
 use crate::pm::namespace::Namespace;
 use crate::subflow;
@@ -35,6 +35,8 @@ pub struct Netns {
     pub mib: mib::Table,
     /// Endpoints and limits.
     pub pm: Namespace,
+    /// What is remembered of SYNs to join that were answered with cookies.
+    pub joins: Joins,
     netstat: Option<NetFile<mib::Lines>>,
 }
 
@@ -48,6 +50,7 @@ impl NetState for Netns {
             sysctls: Table::register(net, Sysctls::default())?,
             mib: mib::Table::new()?,
             pm: Namespace::new(),
+            joins: Joins::new(),
             netstat: if OWN_NETSTAT.load(Ordering::Relaxed) {
                 Some(NetFile::new(net, mib::OWN_FILE)?)
             } else {

@@ -76,10 +76,20 @@ impl ConnRef {
         join: &JoinRequest,
         terms: Terms,
     ) -> Option<PendingJoin<Self>> {
-        let conn = ConnRef(token::find(join.token)?);
+        self.pending_join(join, terms, random::u64() as u32)
+    }
+
+    /// The answer to `join`, with the random number `nonce`. None if the connection is gone.
+    pub(super) fn pending_join(
+        &self,
+        join: &JoinRequest,
+        terms: Terms,
+        nonce: u32,
+    ) -> Option<PendingJoin<Self>> {
+        let net = Net::of(self.sk());
+        let conn = ConnRef(token::find(join.token).filter(|sk| Net::of(sk).is_same(net))?);
         let shared = conn.msk().shared();
         let keys = (shared.key, shared.agreed()?.peer_key);
-        let nonce = random::u64() as u32;
         Some(PendingJoin::new(conn, keys, nonce, join, terms))
     }
 

@@ -46,6 +46,8 @@ mod trace;
 mod tx;
 pub mod upcalls;
 
+pub use cookie::Joins;
+
 use crate::netstate::Netns;
 use crate::observe::mib::Mib;
 use crate::pm::Manager;

@@ -302,6 +302,19 @@ impl Connection for ConnRef {
         super::cookie::recall(self, options, exchange)
     }
 
+    fn join_stateless(
+        &self,
+        join: &JoinRequest,
+        terms: Terms,
+        exchange: &Exchange,
+    ) -> Option<PendingJoin<Self>> {
+        super::cookie::answer_join(self, join, terms, exchange)
+    }
+
+    fn recall_join(&self, exchange: &Exchange) -> Option<PendingJoin<Self>> {
+        super::cookie::recall_join(self, exchange)
+    }
+
     fn accept(
         &self,
         ssk: &mut Ssk<'_>,

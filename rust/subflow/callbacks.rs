@@ -178,9 +178,6 @@ impl<C: Connection> SubflowOps for Subflow<C> {
     }
 
     fn synack_stateless(&self, syn: Syn, seg: &mut TxSegment<'_>) -> bool {
-        let Syn::Capable(syn) = syn else {
-            return false;
-        };
         let header = seg.header();
         let exchange = Exchange {
             isn: header.seq(),
@@ -188,18 +185,25 @@ impl<C: Connection> SubflowOps for Subflow<C> {
             port: header.source(),
             peer_port: header.dest(),
         };
-        let server = self
-            .conn()
-            .and_then(|conn| conn.answer_stateless(syn, &exchange));
+        let Some(conn) = self.conn() else {
+            return false;
+        };
         let mut buf = OptionBuf::new();
-        let written = server.is_some_and(|server| server.synack().emit(&mut buf).is_ok());
+        let written = match syn {
+            Syn::Capable(request) => conn
+                .answer_stateless(request, &exchange)
+                .is_some_and(|server| server.synack().emit(&mut buf).is_ok()),
+            Syn::Join(join, terms) => conn
+                .join_stateless(&join, terms, &exchange)
+                .is_some_and(|it| it.server.synack::<KernelSha256>().emit(&mut buf).is_ok()),
+        };
         if written {
             super::transmit::append(seg, &buf);
         }
         written
     }
 
-    fn recall(&self, skb: &Skb) -> Option<Pending<C>> {
+    fn recall(&self, skb: &Skb) -> Result<Option<Pending<C>>, TcpRst> {
         let header = skb.tcp();
         let exchange = Exchange {
             isn: header.ack().wrapping_sub(1),
@@ -208,8 +212,16 @@ impl<C: Connection> SubflowOps for Subflow<C> {
             peer_port: header.source(),
         };
         let options = Options::parse(header.options());
-        let pending = self.conn()?.recall(&options, &exchange)?;
-        Some(Pending::Capable(pending))
+        let Some(conn) = self.conn() else {
+            return Ok(None);
+        };
+        if let Some(pending) = conn.recall_join(&exchange) {
+            return Ok(Some(Pending::Join(pending)));
+        }
+        if options.join.is_some() {
+            return Err(join::refusal(RstReason::MptcpSpecific, true));
+        }
+        Ok(conn.recall(&options, &exchange).map(Pending::Capable))
     }
 
     fn child(request: &Pending<C>) -> Option<Arc<Self>> {

@@ -118,6 +118,15 @@ pub trait Connection: Clone + Send + Sync + 'static {
     fn answer_stateless(&self, request: Request, exchange: &Exchange) -> Option<CapableServer>;
     /// What would have been kept, by the third ACK. Softirq.
     fn recall(&self, options: &Options, exchange: &Exchange) -> Option<PendingCapable>;
+    /// As [`Self::join_answer`], where nothing can be kept with the request (SYN cookies). Softirq.
+    fn join_stateless(
+        &self,
+        join: &JoinRequest,
+        terms: Terms,
+        exchange: &Exchange,
+    ) -> Option<PendingJoin<Self>>;
+    /// What [`Self::join_stateless`] has answered, by the third ACK. None: it is forgotten. Softirq.
+    fn recall_join(&self, exchange: &Exchange) -> Option<PendingJoin<Self>>;
     /// A listener's connection is complete, or (none was agreed) its SYN has opened it: `self` is the
     /// listener. Softirq.
     fn accept(

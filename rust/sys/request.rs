@@ -360,18 +360,12 @@ impl<Y: Copy + Send, R: Send + 'static, E: Copy + Send> Requests<Y, R, E> {
     /// # Safety
     ///
     /// `req` is a valid request that only the caller knows.
-    pub(super) unsafe fn recall(
-        &self,
-        req: *mut bindings::request_sock,
-        make: impl FnOnce() -> Option<R>,
-    ) {
-        // SAFETY: the caller's promise. Other requests know their listener.
-        let of_cookie = unsafe { bindings::mrs_req_listener(req).is_null() };
-        if of_cookie {
-            if let Some(record) = make() {
-                let _ = self.remember(req, record);
-            }
-        }
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) unsafe fn recall(&self, req: *mut bindings::request_sock, record: R) -> Result {
+        self.remember(req, record)
     }
 
     fn remember(&self, req: *mut bindings::request_sock, record: R) -> Result {

@@ -93,9 +93,13 @@ pub trait SubflowOps: Sized + Send + Sync + 'static {
     fn opened(&self, ssk: &mut Ssk<'_>);
     /// A SYN-ACK for `syn` leaves of which nothing is kept (SYN cookie). True if it was changed. Softirq.
     fn synack_stateless(&self, syn: Self::Syn, seg: &mut TxSegment<'_>) -> bool;
-    /// The third ACK of such a connection has come: what would have been kept. `self` is the listener.
-    /// Softirq.
-    fn recall(&self, skb: &Skb) -> Option<Self::Request>;
+    /// The third ACK of such a connection has come: what would have been kept, or nothing for plain TCP.
+    /// `self` is the listener. Softirq.
+    ///
+    /// # Errors
+    ///
+    /// What the reset shall say that is the answer.
+    fn recall(&self, skb: &Skb) -> Result<Option<Self::Request>, Self::Reset>;
     /// A request is about to become a socket: the context that it shall have. Softirq.
     fn child(request: &Self::Request) -> Option<Arc<Self>>;
     /// It has become one, by `skb`, which carries the third ACK. `self` is the child's context. Softirq.
@@ -600,6 +604,8 @@ unsafe extern "C" fn syn_recv<S: SubflowOps>(
     unsafe {
         let (sk, skb, req) = ((*call).sk, (*call).skb, (*call).req);
         let requests = S::requests();
+        // Nobody but TCP knows it yet, and TCP frees it when there is no child.
+        let of_cookie = bindings::mrs_req_listener(req).is_null();
         if Skb::from_raw_mut(skb).tcp().flags() & flag::SYN != 0 {
             let isn = bindings::mrs_req_snt_isn(req);
             let listener = Sock::from_ptr(sk.cast_mut());
@@ -607,8 +613,20 @@ unsafe extern "C" fn syn_recv<S: SubflowOps>(
             if requests.early(req, sk, early) == Some(false) {
                 return core::ptr::null_mut();
             }
-        } else {
-            requests.recall(req, || context::<S>(sk)?.recall(Skb::from_raw_mut(skb)));
+        } else if of_cookie {
+            let known = context::<S>(sk).map(|context| context.recall(Skb::from_raw_mut(skb)));
+            match known {
+                Some(Ok(Some(request))) => {
+                    if requests.recall(req, request).is_err() {
+                        return core::ptr::null_mut();
+                    }
+                }
+                Some(Ok(None)) | None => {}
+                Some(Err(reset)) => {
+                    requests.refuse(sk, skb, reset);
+                    return core::ptr::null_mut();
+                }
+            }
         }
         let rcv_isn = bindings::mrs_req_rcv_isn(req);
         let admit = requests.with(req, |request| {
@@ -619,7 +637,9 @@ unsafe extern "C" fn syn_recv<S: SubflowOps>(
             Some(Admit::Wait) => return core::ptr::null_mut(),
             Some(Admit::Refuse(reset)) => {
                 requests.refuse(sk, skb, reset);
-                bindings::mrs_req_drop(req);
+                if !of_cookie {
+                    bindings::mrs_req_drop(req);
+                }
                 return core::ptr::null_mut();
             }
             Some(Admit::Take) | None => {}
@@ -651,6 +671,11 @@ unsafe extern "C" fn syn_recv<S: SubflowOps>(
                 detach::<S>(&mut Ssk::held(child));
                 // A SYN-ACK may yet leave for it.
                 requests.forget(req);
+            }
+            Fate::Join if of_cookie => {
+                // TCP would queue whatever comes back.
+                bindings::mrs_child_process(child, skb);
+                return core::ptr::null_mut();
             }
             Fate::Join => {
                 // TCP believes that another child was faster, and gives up the reference that it would give up

@@ -78,8 +78,8 @@ class Strangers:
     # So many at once, in order not to fill the listener's queue.
     CROWD = 30
 
-    def __init__(self, watch, rng, cookies):
-        self.watch, self.rng, self.cookies = watch, rng, cookies
+    def __init__(self, watch, rng):
+        self.watch, self.rng = watch, rng
         self.port = 1024
         self.open = {}
         self.problems = []
@@ -99,9 +99,6 @@ class Strangers:
 
     def knock(self, entry, packet):
         """The SYN of the next one."""
-        if self.cookies and entry.answer == JOINED:
-            # A cookie has no room for what a listener has to remember then.
-            entry.answer = None
         self.port += 1
         entry.since = time.monotonic()
         area = entry.make if isinstance(entry.make, bytes) else entry.make(self.watch)

@@ -197,7 +197,7 @@ def strangers(version, rng, cookies=False):
     plan = list(handshake.syns(rng))
     rng.shuffle(plan)
     watch, done = Watch(), threading.Event()
-    crowd = handshake.Strangers(watch, rng, cookies)
+    crowd = handshake.Strangers(watch, rng)
 
     def middle(packet, to_server):
         if not to_server and packet.dport < REAL_PORTS:

@@ -258,6 +258,15 @@ def checksums():
     equal(server["counters"].get("DataCsumErr", 0), 0, "wrong checksums")
 
 
+@test("a listener that keeps nothing of a SYN is joined")
+def cookies():
+    Hosts([PATH, PATH, PATH])
+    on(SERVER, "sysctl", "-qw", "net.ipv4.tcp_syncookies=2")
+    client, server = sound(transfer(8 * MIB), 8 * MIB)
+    equal(client["counters"].get("MPJoinSynAckRx"), 2, "subflows that have joined")
+    equal(server["counters"].get("MPJoinAckRx"), 2, "subflows that have joined")
+
+
 @test("a path that changes data: its subflow ends, the transfer does not")
 def corrupted():
     hosts = Hosts([PATH, PATH], checksum=True)

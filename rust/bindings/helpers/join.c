@@ -28,6 +28,23 @@ void mrs_req_drop(struct request_sock *req)
 	inet_csk_reqsk_queue_drop(req->rsk_listener, req);
 }
 
+/*
+ * @child, of which TCP is not told, was made of a SYN cookie by @skb: it goes on with
+ * that as others do. Gives up its lock and a reference.
+ */
+void mrs_child_process(struct sock *child, struct sk_buff *skb)
+{
+	struct sk_buff *copy = skb_clone(skb, GFP_ATOMIC);
+
+	/* IPv4 fills the flow of such a child in later, unless there is no route yet. */
+	__sk_dst_reset(child);
+	/* Without memory the peer's next segment has to do. */
+	if (copy)
+		child->sk_backlog_rcv(child, copy);
+	bh_unlock_sock(child);
+	sock_put(child);
+}
+
 bool mrs_in_softirq(void)
 {
 	return in_softirq();
