@@ -258,11 +258,13 @@ fn try_open(
         }
     }
     let mut remote = SockAddr::of(SocketAddr::new(connect.remote.ip(), connect.remote.port()));
+    // The answer may be here as soon as the lock is not.
+    sub.ctx.set(sub_flag::COUNTED);
     let connected = Ssk::lock(&sub.ssk).connect(&mut remote);
     if let Err(err) = connected {
+        sub.ctx.clear(sub_flag::COUNTED);
         return fail(guard, Mib::MpJoinSynTxConnectErr, err);
     }
-    sub.ctx.set(sub_flag::COUNTED);
     Ok(())
 }
 

@@ -181,6 +181,12 @@ impl Manager {
         self.advance(whose.net)
     }
 
+    /// A further subflow has ended: it counts no more. [`Manager::subflow_closed`] tells the rest, of one that is
+    /// not `further` then. Softirq.
+    pub fn subflow_ended(&self) {
+        self.inner.lock().path.discount();
+    }
+
     /// The connection is over. Calls after the first do nothing, nor does one without [`Manager::created`].
     pub fn closed(&self, whose: Whose<'_>) {
         if core::mem::take(&mut self.inner.lock().created) {
