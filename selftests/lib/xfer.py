@@ -90,7 +90,23 @@ class Progress:
         print(line, end="\n" if end else "", file=sys.stderr, flush=True)
 
 
-def receive(sock, digest, progress):
+class Pace:
+    """How the receiver reads: `slow`, in bytes a second, or, after half of `size`, not until a file is there."""
+
+    def __init__(self, args):
+        self.slow, self.hold, self.half, self.abort = args.slow, args.hold, args.size // 2, args.abort
+
+    def keep(self, count, total):
+        if self.slow:
+            time.sleep(count / self.slow)
+        while self.hold and total >= self.half and not os.path.exists(self.hold):
+            time.sleep(0.02)
+
+    def enough(self, total):
+        return self.abort and total >= self.abort
+
+
+def receive(sock, digest, progress, pace):
     """Everything up to the end of the stream; returns how much it was."""
     buffer = bytearray(CHUNK)
     view = memoryview(buffer)
@@ -99,6 +115,9 @@ def receive(sock, digest, progress):
         digest.update(view[:count])
         total += count
         progress.show(total)
+        pace.keep(count, total)
+        if pace.enough(total):
+            break
     if progress.total:
         progress.show(total, end=True)
     return total
@@ -120,7 +139,7 @@ def exchange(sock, args, before):
     digest, received, error = hashlib.sha256(), 0, None
     sender.start()
     try:
-        received = receive(sock, digest, Progress(args.progress))
+        received = receive(sock, digest, Progress(args.progress), Pace(args))
     except OSError as e:
         error = f"receive: {e}"
     sender.join(args.timeout if not error else 1)
@@ -136,13 +155,23 @@ def exchange(sock, args, before):
         "mptcp": told is not None and not told["flags"] & mptcp.FLAG_FALLBACK,
         "info": told,
     }
+    if args.abort:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
     sock.close()
     result["counters"] = mptcp.changed(before, mptcp.counters())
     return result
 
 
+def buffers(sock, args):
+    if args.rcvbuf:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, args.rcvbuf)
+    if args.sndbuf:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, args.sndbuf)
+
+
 def listener(args):
     sock = mptcp.stream(mptcp.FAMILIES[args.family], mptcp.PROTOCOLS[args.proto])
+    buffers(sock, args)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((args.bind, args.port))
     sock.listen(5)
@@ -189,6 +218,7 @@ def connect(args):
     before = mptcp.counters()
     family = socket.AF_INET6 if ":" in args.address else socket.AF_INET
     with mptcp.stream(family, mptcp.PROTOCOLS[args.proto]) as sock:
+        buffers(sock, args)
         sock.settimeout(args.timeout)
         try:
             sock.connect((args.address, args.port))
@@ -207,6 +237,13 @@ def parse():
     common.add_argument("--seed", type=int, default=1)
     common.add_argument("--file", help="send this file instead")
     common.add_argument("--timeout", type=float, default=60, help="seconds without progress")
+    common.add_argument("--rcvbuf", type=int, help="SO_RCVBUF")
+    common.add_argument("--sndbuf", type=int, help="SO_SNDBUF")
+    common.add_argument("--slow", type=int, metavar="BYTES", help="read so many in a second")
+    common.add_argument("--hold", metavar="FILE",
+                        help="after as much as half of --size, read no more until this file is there")
+    common.add_argument("--abort", type=int, metavar="BYTES",
+                        help="when so many bytes have come, close with a linger time of zero")
     common.add_argument("--progress", type=int, default=0, metavar="BYTES",
                         help="show how much of so many bytes has been received")
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])

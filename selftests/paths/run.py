@@ -8,11 +8,9 @@ Two hosts, joined by as many links as a test wants. The server announces its add
 connects to them. Both send at the same time, and what they send is compared.
 """
 
-import json
 import os
 import subprocess
 import sys
-import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -20,146 +18,13 @@ LIB = os.path.join(os.path.dirname(HERE), "lib")
 sys.path[:0] = [HERE, LIB]
 sys.dont_write_bytecode = True
 
-import judge  # noqa: E402
 import tap  # noqa: E402
+import windows  # noqa: E402
 from tap import equal, expect  # noqa: E402
+from world import (CLIENT, MIB, PATH, SERVER, SLOW, TESTS, Hosts, on, over, sound, subflows,  # noqa: E402
+                   test, transfer)
 
-SLOW = 5 if os.environ.get("KERNEL") == "debug" else 1
-MIB = 1 << 20
-CLIENT, SERVER = "client", "server"
-PORT = 5000
-
-
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True)
-    expect(done.returncode == 0, f"{' '.join(command)}: {done.stderr.strip()}")
-    return done.stdout
-
-
-def on(host, *command):
-    return run("ip", "netns", "exec", host, *command)
-
-
-class Hosts:
-    """Two hosts and `links` between them: what netem is to do on each, on both ends."""
-
-    def __init__(self, links, backup=(), checksum=False):
-        self.links = range(1, len(links) + 1)
-        for host in (CLIENT, SERVER):
-            subprocess.run(["ip", "netns", "del", host], capture_output=True)
-            run("ip", "netns", "add", host)
-            run("ip", "-n", host, "link", "set", "lo", "up")
-            on(host, "ip", "mptcp", "limits", "set", "subflows", "8", "add_addr_accepted", "8")
-            on(host, "sysctl", "-qw", f"net.mptcp.checksum_enabled={int(checksum)}")
-        for number, shape in zip(self.links, links):
-            name = f"eth{number}"
-            run("ip", "link", "add", name, "netns", CLIENT, "type", "veth", "peer", "name", name,
-                "netns", SERVER)
-            for end, host in enumerate((CLIENT, SERVER), 1):
-                run("ip", "-n", host, "addr", "add", f"10.0.{number}.{end}/24", "dev", name)
-                run("ip", "-n", host, "link", "set", name, "up")
-                if shape:
-                    on(host, "tc", "qdisc", "add", "dev", name, "root", "netem", *shape.split())
-            if number > 1:
-                flags = ["signal"] + (["backup"] if number in backup else [])
-                on(SERVER, "ip", "mptcp", "endpoint", "add", f"10.0.{number}.2", "dev", name, *flags)
-
-    def cut(self, number):
-        """Packets vanish on the way, and neither host is told."""
-        for host in (CLIENT, SERVER):
-            on(host, "tc", "qdisc", "replace", "dev", f"eth{number}", "root", "netem", "loss", "100%")
-
-    def mend(self, number, shape):
-        for host in (CLIENT, SERVER):
-            on(host, "tc", "qdisc", "replace", "dev", f"eth{number}", "root", "netem", *shape.split())
-
-    def carried(self):
-        """Bytes that the client has sent on each link."""
-        told = {}
-        for number in self.links:
-            path = f"/sys/class/net/eth{number}/statistics/tx_bytes"
-            told[number] = int(on(CLIENT, "cat", path))
-        return told
-
-
-def transfer(size, during=None, joins=None):
-    """`size` bytes each way; `during` is called when the subflows are there. Returns what both ends tell."""
-    result = f"/tmp/paths.{os.getpid()}.json"
-    env = dict(os.environ, PYTHONPATH=LIB)
-    common = ["--port", str(PORT), "--size", str(size), "--timeout", str(40 * SLOW)]
-    xfer = os.path.join(LIB, "xfer.py")
-    served = subprocess.run(
-        ["ip", "netns", "exec", SERVER, "python3", xfer, "serve", "--background", result,
-         "--seed", "2", *common], env=env)
-    equal(served.returncode, 0, "status of the server")
-    client = subprocess.Popen(
-        ["ip", "netns", "exec", CLIENT, "python3", xfer, "connect", "10.0.1.2", "--seed", "1", *common],
-        env=env, stdout=subprocess.PIPE, text=True)
-    problem = []
-    thread = None
-    if during:
-        def act():
-            try:
-                if joins:
-                    wait_for_subflows(joins + 1)
-                during()
-            except tap.Failed as e:
-                problem.append(e)
-        thread = threading.Thread(target=act, daemon=True)
-        thread.start()
-    out, _ = client.communicate()
-    end = time.monotonic() + 60 * SLOW
-    while not os.path.exists(result) and time.monotonic() < end:
-        time.sleep(0.1)
-    expect(os.path.exists(result), "the server did not end")
-    if thread:
-        thread.join(30 * SLOW)
-    if problem:
-        raise problem[0]
-    with open(result, encoding="ascii") as file:
-        return json.loads(out.splitlines()[-1]), json.loads(file.read())
-
-
-def subflows():
-    """The client's established TCP connections to the server: (local, remote)."""
-    lines = on(CLIENT, "ss", "-tnH", "state", "established", f"( dport = :{PORT} )").splitlines()
-    return [tuple(line.split()[2:4]) for line in lines if len(line.split()) >= 4]
-
-
-def wait_for_subflows(count):
-    end = time.monotonic() + 15 * SLOW
-    while len(subflows()) < count:
-        expect(time.monotonic() < end, f"{len(subflows())} subflows instead of {count}")
-        time.sleep(0.05)
-
-
-class Judge:
-    mptcp, fallback, size = True, False, None
-
-
-def sound(ends, size, allowed=()):
-    """Both ends have got everything, over MPTCP, and no counter but those `allowed` tells of a violation."""
-    rules = Judge()
-    rules.size = (size, size)
-    for end in ends:
-        for name in allowed:
-            end.get("counters", {}).pop(name, None)
-    found = list(judge.faults(*ends, rules))
-    expect(not found, "\n".join(found) + f"\n{ends}")
-    return ends
-
-
-TESTS = []
-
-
-def test(name):
-    def add(function):
-        TESTS.append((name, function))
-        return function
-    return add
-
-
-PATH = "delay 5ms rate 100mbit limit 400"
+del windows  # Its tests are in TESTS.
 
 
 @test("two subflows carry a transfer together")
@@ -206,15 +71,19 @@ def dies():
 
 @test("a path that comes and goes every second")
 def flaps():
-    hosts = Hosts([PATH, PATH])
+    shape = "delay 5ms rate 40mbit limit 200"
+    hosts = Hosts([shape, shape])
+    cuts = []
 
     def during():
-        for _ in range(4):
+        while not over.is_set():
             hosts.cut(2)
-            time.sleep(1)
-            hosts.mend(2, PATH)
-            time.sleep(1)
-    sound(transfer(48 * MIB, during, joins=1), 48 * MIB)
+            cuts.append(time.monotonic())
+            over.wait(1)
+            hosts.mend(2, shape)
+            over.wait(1)
+    sound(transfer(40 * MIB, during, joins=1), 40 * MIB)
+    expect(len(cuts) >= 2, f"it was cut {len(cuts)} times only")
 
 
 @test("each subflow is killed in turn")
@@ -241,6 +110,44 @@ def backup():
     sound(transfer(24 * MIB, lambda: hosts.cut(1), joins=1), 24 * MIB)
     used = hosts.carried()[2] - before[2]
     expect(used > 2 * MIB, f"{used} bytes on the backup")
+
+
+@test("the only path that is no backup is lost, and comes back")
+def returns():
+    hosts = Hosts([PATH, PATH], backup=(2,))
+    told = {}
+
+    def wait_for_bytes(number, bytes):
+        goal = hosts.carried()[number] + bytes
+        end = time.monotonic() + 30 * SLOW
+        while hosts.carried()[number] < goal:
+            expect(time.monotonic() < end and not over.is_set(),
+                   f"link {number} did not carry {bytes} more bytes: {hosts.carried()}")
+            time.sleep(0.02)
+
+    def during():
+        wait_for_bytes(1, MIB)
+        hosts.cut(1)
+        wait_for_bytes(2, 2 * MIB)
+        hosts.mend(1, PATH)
+        # What the backup was given it delivers; nothing new after that.
+        wait_for_bytes(1, 4 * MIB)
+        before = hosts.carried()
+        wait_for_bytes(1, 8 * MIB)
+        told.update({n: bytes - before[n] for n, bytes in hosts.carried().items()})
+    sound(transfer(64 * MIB, during, joins=1), 64 * MIB)
+    expect(told[2] < MIB, f"bytes on each link after the first was back: {told}")
+
+
+@test("packets overtake each other on either path, and between the paths")
+def reordered():
+    hosts = Hosts(["delay 1ms rate 40mbit limit 400", "delay 40ms 10ms reorder 5% rate 40mbit limit 1000"])
+    before = hosts.carried()
+    ends = sound(transfer(16 * MIB), 16 * MIB)
+    for end in ends:
+        expect(end["counters"].get("OFOQueue", 0) > 0, f"nothing came out of order: {end['counters']}")
+    used = {n: bytes - before[n] for n, bytes in hosts.carried().items()}
+    expect(min(used.values()) > MIB, f"bytes on each link: {used}")
 
 
 @test("paths that lose, delay and reorder packets")
