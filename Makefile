@@ -17,7 +17,7 @@ endif
 	print-kernel print-root print-module
 
 run:
-	@scripts/run
+	@scripts/run $(if $(OUT),"$(OUT)")
 
 check:
 	@scripts/check
@@ -51,6 +51,7 @@ distclean:
 
 help:
 	@echo 'make run                 build everything that is missing, boot it, run the demo'
+	@echo 'make run OUT=demo.png    the same, with its picture at that path'
 	@echo 'make check               run every test suite'
 	@echo 'make check SUITE="a b"   run these suites: $(notdir $(wildcard selftests/suites/*))'
 	@echo 'make check SUITE=mptcp_join TEST="-f"    arguments for a selftest of the kernel'
@@ -58,7 +59,7 @@ help:
 	@echo 'make shell               a shell in a guest with mptcp.ko loaded'
 	@echo 'make modules             build mptcp.ko for the kernel in the cache'
 	@echo 'make KDIR=/path modules  build mptcp.ko here, for the kernel built in /path'
-	@echo 'make KDIR=/path install  install it to /lib/modules (root)'
+	@echo 'make KDIR=/path install  install it to /lib/modules (root), or below INSTALL_MOD_PATH=DIR'
 	@echo 'make -s print-kernel     the path of the kernel image; also print-root, print-module'
 	@echo 'make clean               remove what was built of the module'
 	@echo 'make distclean           remove the whole cache'

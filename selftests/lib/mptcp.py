@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
 """MPTCP sockets as a program sees them: constants, state and counters."""
 
+import ctypes
 import errno
+import os
 import socket
 import struct
 
 IPPROTO_MPTCP = 262
 SOL_MPTCP = 284
-MPTCP_INFO = 1
+MPTCP_INFO, MPTCP_TCPINFO, MPTCP_SUBFLOW_ADDRS = 1, 2, 3
 
 FLAG_FALLBACK = 1
 FLAG_REMOTE_KEY = 2
+
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "mptcp": IPPROTO_MPTCP}
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -47,6 +51,26 @@ def info(sock):
         "snd_una": snd_una,
         "rcv_nxt": rcv_nxt,
     }
+
+
+def _of_each_subflow(sock, option, size, most=8):
+    """An option that has `size` bytes for each subflow."""
+    header = struct.calcsize("=IIII")
+    raw = ctypes.create_string_buffer(struct.pack("=IIII", header, 0, 0, size), header + most * size)
+    length = ctypes.c_uint(len(raw))
+    if LIBC.getsockopt(sock.fileno(), SOL_MPTCP, option, raw, ctypes.byref(length)):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    count = min(struct.unpack_from("=I", raw, 4)[0], most)
+    return [raw.raw[header + n * size:header + (n + 1) * size] for n in range(count)]
+
+
+def subflows_received(sock):
+    """Of each IPv4 subflow: the remote address, and how many bytes TCP has received in order."""
+    # struct mptcp_subflow_addrs: two sockaddr_storage; struct tcp_info up to tcpi_bytes_received.
+    addresses = _of_each_subflow(sock, MPTCP_SUBFLOW_ADDRS, 256)
+    told = _of_each_subflow(sock, MPTCP_TCPINFO, 136)
+    return [(socket.inet_ntoa(both[132:136]), struct.unpack_from("=Q", info, 128)[0])
+            for both, info in zip(addresses, told)]
 
 
 def is_mptcp(sock):
