@@ -42,7 +42,7 @@ def draw(client, path):
                       xytext=(-4, 3), textcoords="offset points", ha="right", fontsize=8, color="#444444")
     if cut is not None:
         end = mended if mended is not None else samples[-1]["at"]
-        axes.axvspan(cut, end, color="#bb2222", alpha=0.12, linewidth=0)
+        axes.axvspan(cut, end, color="#bb2222", alpha=0.12, linewidth=0, zorder=0)
         for time in (cut, end):
             axes.axvline(time, color="#bb2222", linewidth=1)
         axes.text((cut + end) / 2, top * 0.97, "link 2 is cut", ha="center", va="top", color="#bb2222")
