@@ -9,6 +9,9 @@ export KERNEL
 ifneq ($(SUITE),)
 export SUITE
 endif
+ifneq ($(PROFILE),)
+export PROFILE
+endif
 ifneq ($(TEST),)
 export TEST
 endif
@@ -55,7 +58,8 @@ help:
 	@echo 'make check               run every test suite'
 	@echo 'make check SUITE="a b"   run these suites: $(notdir $(wildcard selftests/suites/*))'
 	@echo 'make check SUITE=mptcp_join TEST="-f"    arguments for a selftest of the kernel'
-	@echo 'make bench               measure the speed'
+	@echo 'make bench               measure the speed, beside TCP and C MPTCP'
+	@echo 'make bench PROFILE=1     ... and where the instructions go'
 	@echo 'make shell               a shell in a guest with mptcp.ko loaded'
 	@echo 'make modules             build mptcp.ko for the kernel in the cache'
 	@echo 'make KDIR=/path modules  build mptcp.ko here, for the kernel built in /path'
