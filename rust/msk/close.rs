@@ -455,6 +455,9 @@ fn destroy(guard: &mut Guard<'_, Msk>) {
     if again {
         return;
     }
+    // A connection that was closed while it still connected has what its SYN took along.
+    let freed = guard.inner().tx.clear();
+    guard.wmem_add(-(freed as i32));
     sk.state_of().rx.lock().purge(sk);
     sk.stop_timer(Timer::Retransmit);
     sk.stop_timer(Timer::Close);

@@ -406,6 +406,17 @@ def nonblocking(world):
                 expect(data == EARLY + SOME, f"{name}: {len(data)} bytes arrived, other ones")
 
 
+@test("the socket is closed while its SYN waits for an answer")
+def given_up(world):
+    world.get_cookie()
+    world.middle = lambda packet, _: [] if packet.flags & (SYN | ACK) == SYN else [packet]
+    with world.client() as sock:
+        sock.setblocking(False)
+        equal(sock.sendto(EARLY, socket.MSG_FASTOPEN, world.server), len(EARLY), "sendto()")
+    # What the kernel says of memory that such a socket has kept, it says now, and that fails the suite.
+    world.settle()
+
+
 @test("connect() leaves the SYN for the first data")
 def connect_later(world):
     for name, wanted in (("without a cookie", b""), ("with one", EARLY)):
