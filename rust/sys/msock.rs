@@ -325,6 +325,7 @@ impl<P: StreamProto> SockOf<P> {
             bindings::mrs_fix_clone(sk, self.as_ptr());
             // Nobody knows the copy: it needs no lock, and gets another one.
             bindings::mrs_bh_unlock(sk);
+            bindings::mrs_prot_inuse(sk, 1);
             Self::prepare(sk);
             Ok(ARef::from_raw(this))
         }
@@ -347,7 +348,6 @@ impl<P: StreamProto> SockOf<P> {
             bindings::mrs_timer_init(this.timer(Timer::Announce), Some(on_announce_timer::<P>));
             bindings::mrs_msk_lock_class(sk);
             (*sk).sk_destruct = Some(on_destruct::<P>);
-            bindings::mrs_prot_inuse(sk, 1);
         }
     }
 
@@ -359,6 +359,7 @@ impl<P: StreamProto> SockOf<P> {
     pub(super) unsafe fn init(sk: *mut bindings::sock) -> Result {
         // SAFETY: the caller's promise.
         unsafe {
+            bindings::mrs_prot_inuse(sk, 1);
             let state = P::new(Sock::from_ptr(sk))?;
             let this: *mut Self = sk.cast();
             core::ptr::write(core::ptr::addr_of_mut!((*this).state), state);
@@ -616,7 +617,6 @@ unsafe extern "C" fn on_destruct<P: StreamProto>(sk: *mut bindings::sock) {
     unsafe {
         let this: *mut SockOf<P> = sk.cast();
         core::ptr::drop_in_place(core::ptr::addr_of_mut!((*this).state));
-        bindings::mrs_prot_inuse(sk, -1);
         bindings::mrs_sockets_allocated(sk, false);
         bindings::mrs_mem_reclaim(sk);
         bindings::mrs_sk_destruct(sk);

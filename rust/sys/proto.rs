@@ -72,6 +72,12 @@ unsafe extern "C" fn close<P: StreamProto>(sk: *mut bindings::sock, timeout: isi
     P::close(unsafe { SockOf::from_ptr(sk) }, timeout);
 }
 
+unsafe extern "C" fn destroy(sk: *mut bindings::sock) {
+    // SAFETY: `sk_common_release` calls once, for every socket that `init` has seen or `clone_for` has made. The
+    // namespace still has its counters; it may not when the last reference goes.
+    unsafe { bindings::mrs_prot_inuse(sk, -1) }
+}
+
 unsafe extern "C" fn connect<P: StreamProto>(
     sk: *mut bindings::sock,
     addr: *mut bindings::sockaddr,
@@ -314,6 +320,7 @@ unsafe fn fill_proto<P: StreamProto>(
         p.connect = Some(connect::<P>);
         p.disconnect = Some(disconnect::<P>);
         p.init = Some(init::<P>);
+        p.destroy = Some(destroy);
         p.shutdown = Some(shutdown::<P>);
         p.setsockopt = Some(setsockopt::<P>);
         p.getsockopt = Some(getsockopt::<P>);

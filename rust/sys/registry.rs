@@ -140,13 +140,14 @@ impl<P: StreamProto> Registry<P> {
         let mut held = KVec::new();
         {
             let bucket = buckets.get(start)?.lock();
-            for entry in bucket.iter() {
+            // Room for all first: a reference that had to be given up here might be the last, whose end
+            // wants the bucket's lock.
+            let room = held.reserve(bucket.len(), GFP_ATOMIC).is_ok();
+            for entry in bucket.iter().take_while(|_| room) {
                 // SAFETY: as in `find`.
                 let sk = unsafe { entry.socket.as_ref() }.and_then(SockOf::hold_not_zero);
                 if let Some(sk) = sk {
-                    if held.push(sk, GFP_ATOMIC).is_err() {
-                        break;
-                    }
+                    let _ = held.push(sk, GFP_ATOMIC);
                 }
             }
         }
