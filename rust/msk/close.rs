@@ -44,6 +44,8 @@ pub(super) mod todo {
     pub(in crate::msk) const REAP: u32 = 1 << 8;
     /// Subflows have joined.
     pub(in crate::msk) const JOINED: u32 = 1 << 9;
+    /// Look for data that stays in subflows' queues.
+    pub(in crate::msk) const RESUME: u32 = 1 << 10;
 }
 
 /// Does what the state machine asks for.
@@ -156,6 +158,13 @@ pub(super) fn settle(guard: &mut Guard<'_, Msk>) {
         }
         if what & todo::JOINED != 0 {
             super::join::settle(guard);
+        }
+        if what & todo::RESUME != 0 {
+            for_each(guard, |sub| {
+                if sub.ctx.is(sub_flag::STALLED) {
+                    sub.ctx.resume(&mut Ssk::lock(&sub.ssk));
+                }
+            });
         }
         if what & todo::RESET_MARKED != 0 {
             reset_marked(guard);

@@ -55,6 +55,9 @@ pub(super) fn connect(
     };
     let mut bytes = 0;
     if fresh && msg.remaining() > 0 {
+        if !guard.inner().tx.reserve() {
+            return Err(enobufs());
+        }
         let slice = msg.copy_to_frag(sk, MOST).map_err(|_| enobufs())?;
         bytes = slice.len() as usize;
         if !guard.inner().tx.push(slice) {

@@ -100,7 +100,7 @@ impl ConnRef {
     }
 
     /// See [`crate::subflow::Connection::joined`].
-    pub(super) fn take_joined(&self, ssk: &mut Ssk<'_>, ctx: Arc<Subflow<Self>>) {
+    pub(super) fn take_joined(&self, ssk: &mut Ssk<'_>, ctx: Arc<Subflow<Self>>) -> bool {
         let (sk, msk) = (self.sk(), self.msk());
         count(sk, Mib::MpJoinAckRx);
         if ssk.address().local_port != sk.address().local_port {
@@ -120,13 +120,14 @@ impl ConnRef {
             ssk: ssk.sock().hold(),
             ctx,
         };
-        if msk.joined.lock().push(sub, GFP_ATOMIC).is_err() {
-            // The socket is on its own then, and ends with its peer's.
-            return;
+        if msk.joined.lock().push(sub.clone(), GFP_ATOMIC).is_err() {
+            pm::forget(sk, &sub);
+            return false;
         }
         if let Some(mut guard) = sk.lock_softirq(note::JOINED) {
             take_in(&mut guard);
         }
+        true
     }
 
     /// See [`crate::subflow::Connection::join_failed`].
@@ -158,7 +159,11 @@ impl ConnRef {
 pub(super) fn take_in(guard: &mut Guard<'_, Msk>) {
     let sk = guard.sk();
     let msk = sk.state_of();
-    loop {
+    while !msk.joined.lock().is_empty() {
+        if guard.inner().subs.reserve(1, GFP_ATOMIC).is_err() {
+            close::later(guard, close::todo::JOINED);
+            break;
+        }
         let sub = msk.joined.lock().take_last();
         let Some(sub) = sub else {
             break;
@@ -173,22 +178,20 @@ pub(super) fn take_in(guard: &mut Guard<'_, Msk>) {
             msk.shared.set(flag::MULTI);
             pm::subflow_established(sk, &sub.ssk, &sub.ctx);
         }
-        let kept = sub.clone();
-        if guard.inner().subs.push(sub, GFP_ATOMIC).is_err() {
-            let _ = msk.joined.lock().push(kept, GFP_ATOMIC);
-            close::later(guard, close::todo::JOINED);
-            break;
-        }
         if !msk.shared.is(flag::QUEUED) && !sk.is_dead() {
-            sk.lend_file(&kept.ssk);
+            sk.lend_file(&sub.ssk);
             sk.want_write_space();
         }
+        // There is room for it.
+        let _ = guard.inner().subs.push(sub, GFP_ATOMIC);
         close::later(guard, close::todo::JOINED | close::todo::PUSH);
     }
 }
 
 /// In process context, after [`take_in`]: subflows get what was set on the connection.
 pub(super) fn settle(guard: &mut Guard<'_, Msk>) {
+    // Where memory is short, this waits for it.
+    let _ = guard.inner().subs.reserve(1, GFP_KERNEL);
     take_in(guard);
     let sk = guard.sk();
     for index in 0..guard.inner().subs.len() {

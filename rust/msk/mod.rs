@@ -112,6 +112,8 @@ mod note {
     pub(super) const UNWANTED: u32 = 1 << 6;
     /// A subflow has joined.
     pub(super) const JOINED: u32 = 1 << 7;
+    /// Data stays in a subflow's queue for want of memory.
+    pub(super) const SHORT: u32 = 1 << 8;
 }
 
 /// A subflow, as the connection holds it.

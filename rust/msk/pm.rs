@@ -113,6 +113,16 @@ pub(super) fn subflow_closed(sk: &MskSock, sub: &Sub) {
     }
 }
 
+/// A subflow that was let in comes to nothing, before anybody was told of it. Any context.
+pub(super) fn forget(sk: &MskSock, sub: &Sub) {
+    let told = info(sk, &sub.ssk, Some(&sub.ctx));
+    let further = sub.ctx.clear(sub_flag::COUNTED);
+    let manager = &sk.state_of().pm;
+    if manager.subflow_closed(whose(sk), &told, further, false) {
+        sk.schedule();
+    }
+}
+
 /// A socket listens, with `ssk`.
 pub(super) fn listening(sk: &MskSock, ssk: &Sock) {
     pm::events::listener(LISTENER_CREATED, Net::of(sk), ssk.ends().0);

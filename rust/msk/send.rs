@@ -56,7 +56,8 @@ fn send_loop(
             return Err(EPIPE);
         }
         let room = sk.sndbuf() - sk.wmem_queued();
-        let taken = if room > 0 {
+        // What was copied cannot be given back: a place for it comes first.
+        let taken = if room > 0 && guard.inner().tx.reserve() {
             msg.copy_to_frag(sk, room.max(4096) as usize)
         } else {
             Err(ENOMEM)

@@ -65,6 +65,12 @@ impl TxQueue {
         self.write_seq.since(self.una) as u64
     }
 
+    /// Makes sure that there is room for more bytes: false if there is no memory for it.
+    #[inline]
+    pub(super) fn reserve(&mut self) -> bool {
+        self.chunks.reserve()
+    }
+
     /// Appends bytes. False, and they are dropped, if there is no memory for it.
     #[inline]
     pub(super) fn push(&mut self, slice: PageSlice) -> bool {

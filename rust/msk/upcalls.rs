@@ -69,6 +69,13 @@ impl Connection for ConnRef {
         false
     }
 
+    #[cold]
+    fn short_of_memory(&self) {
+        if let Some(mut guard) = self.sk().lock_softirq(note::SHORT) {
+            close::later(&mut guard, close::todo::RESUME);
+        }
+    }
+
     fn subflow_ended(&self) {
         let shared = &self.msk().shared;
         if shared.is(flag::FALLBACK) && shared.set(flag::EOF) {
@@ -185,9 +192,9 @@ impl Connection for ConnRef {
         }
     }
 
-    fn subflow_released(&self, _subflow: &Subflow<Self>) {
+    fn subflow_released(&self, subflow: &Subflow<Self>) {
         let shared = &self.msk().shared;
-        if shared.is(flag::QUEUED) && shared.set(flag::ABANDONED) {
+        if !subflow.is(sub_flag::JOIN) && shared.is(flag::QUEUED) && shared.set(flag::ABANDONED) {
             if let Some(mut guard) = self.sk().lock_softirq(note::ABANDONED) {
                 close::on_abandoned(&mut guard);
             }
@@ -278,8 +285,8 @@ impl Connection for ConnRef {
         self.admits()
     }
 
-    fn joined(&self, ssk: &mut Ssk<'_>, subflow: Arc<Subflow<Self>>) {
-        self.take_joined(ssk, subflow);
+    fn joined(&self, ssk: &mut Ssk<'_>, subflow: Arc<Subflow<Self>>) -> bool {
+        self.take_joined(ssk, subflow)
     }
 
     fn join_answered(&self, ssk: &mut Ssk<'_>, subflow: &Subflow<Self>) {
@@ -425,6 +432,9 @@ pub(super) fn deferred(guard: &mut Guard<'_, Msk>, notes: u32) {
     }
     if notes & note::UNWANTED != 0 {
         close::on_unwanted(guard);
+    }
+    if notes & note::SHORT != 0 {
+        close::later(guard, close::todo::RESUME);
     }
     if notes & note::SUBFLOW != 0 {
         close::later(guard, close::todo::RESET_MARKED);

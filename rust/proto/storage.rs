@@ -132,6 +132,12 @@ impl<T: Default, S: Storage<T>> Ring<T, S> {
         self.get_mut(self.len.wrapping_sub(1))
     }
 
+    /// Whether another element can be added: [`Ring::push_back`] will not fail then.
+    #[inline]
+    pub fn reserve(&mut self) -> bool {
+        self.len < self.slots.slots().len() || self.grow()
+    }
+
     /// Adds an element behind the last.
     ///
     /// # Errors
@@ -139,7 +145,7 @@ impl<T: Default, S: Storage<T>> Ring<T, S> {
     /// [`Full`] if no slot is free and the storage does not grow.
     #[inline]
     pub fn push_back(&mut self, element: T) -> Result<(), Full<T>> {
-        if self.len >= self.slots.slots().len() && !self.grow() {
+        if !self.reserve() {
             return Err(Full(element));
         }
         let slot = self.slot_of(self.len);

@@ -231,6 +231,10 @@ impl<C: Connection> SubflowOps for Subflow<C> {
         }
     }
 
+    fn joins(request: &Pending<C>) -> bool {
+        matches!(request, Pending::Join(_))
+    }
+
     fn admit(request: &Pending<C>, skb: &Skb, rcv_isn: u32) -> Admit<TcpRst> {
         if let Pending::Join(pending) = request {
             return pending.admit(skb);

@@ -131,7 +131,7 @@ impl<C: Connection> Subflow<C> {
     /// The third ACK `skb`, which was admitted, has made this the socket `ssk`.
     pub(super) fn joined(&self, ssk: &mut Ssk<'_>, conn: &C, skb: &Skb) -> Fate {
         let Some(this) = ulp::of_sock::<Self>(ssk) else {
-            return Fate::Plain;
+            return Fate::Drop;
         };
         let header = skb.tcp();
         self.iss
@@ -140,8 +140,11 @@ impl<C: Connection> Subflow<C> {
         self.set(flag::MPTCP | flag::FULLY | flag::ACK_DUE);
         self.use_checksums(conn.shared().agreed().is_some_and(|agreed| agreed.checksum));
         ssk.reserve_options(OPTION_ROOM);
-        conn.joined(ssk, this);
-        Fate::Join
+        if conn.joined(ssk, this) {
+            Fate::Join
+        } else {
+            Fate::Drop
+        }
     }
 
     /// This host's part, as the initiator.

@@ -75,6 +75,8 @@ pub trait Connection: Clone + Send + Sync + 'static {
     /// Readers may be woken: [`Self::receive`] was called, perhaps several times. True if the end of the
     /// stream was reached: an ACK is due.
     fn received(&self) -> bool;
+    /// Memory was short, and data stays in a subflow's queue, which is [`flag::STALLED`]: it is to be resumed soon.
+    fn short_of_memory(&self);
     /// A subflow's FIN was read, all its data before.
     fn subflow_ended(&self);
     /// The peer's DATA_FIN is number `dsn`. Softirq, no lock.
@@ -154,8 +156,8 @@ pub trait Connection: Clone + Send + Sync + 'static {
     fn join_answer(&self, join: &JoinRequest, terms: Terms) -> Option<PendingJoin<Self>>;
     /// Whether another subflow may join. Softirq, no lock of a subflow.
     fn may_join(&self) -> bool;
-    /// A subflow has joined, as the peer wanted; it has not left the handshake.
-    fn joined(&self, ssk: &mut Ssk<'_>, subflow: Arc<Subflow<Self>>);
+    /// A subflow has joined, as the peer wanted; it has not left the handshake. False: there is no memory for it.
+    fn joined(&self, ssk: &mut Ssk<'_>, subflow: Arc<Subflow<Self>>) -> bool;
     /// A subflow that this host has opened was answered.
     fn join_answered(&self, ssk: &mut Ssk<'_>, subflow: &Subflow<Self>);
     /// The peer's part of a join was wrong: its third ACK, or its SYN-ACK.

@@ -43,6 +43,7 @@ impl<C: Connection> Subflow<C> {
             let early = self.early_bytes(front);
             if early > 0 {
                 let Some(skb) = ssk.take(early) else {
+                    self.out_of_memory(conn);
                     break;
                 };
                 conn.receive_early(skb);
@@ -59,7 +60,7 @@ impl<C: Connection> Subflow<C> {
                 break;
             }
             let Some(skb) = ssk.take(len.min(front.len)) else {
-                // Out of memory: the data stays, and is looked at again with the next segment.
+                self.out_of_memory(conn);
                 break;
             };
             conn.receive(dsn, skb);
@@ -136,12 +137,19 @@ impl<C: Connection> Subflow<C> {
         }
     }
 
+    /// Data stays in TCP's queue. The next segment leads to another look at it, but there may be none.
+    #[cold]
+    fn out_of_memory(&self, conn: &C) {
+        self.set(flag::STALLED);
+        conn.short_of_memory();
+    }
+
     /// Gives the connection what TCP has, before the end of the subflow is noticed.
     pub fn drain(&self, ssk: &mut Ssk<'_>) {
         self.on_data_ready(ssk);
     }
 
-    /// The connection's buffer has room again.
+    /// The connection's buffer has room again, or there may be memory.
     pub fn resume(&self, ssk: &mut Ssk<'_>) {
         if self.clear(flag::STALLED) {
             self.on_data_ready(ssk);

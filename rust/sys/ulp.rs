@@ -29,6 +29,8 @@ pub enum Fate {
     /// It belongs to a connection that exists: it must not reach the accept queue. The subflow has taken
     /// its reference.
     Join,
+    /// It would belong to a connection that exists, but there is no memory for it: it ends at once.
+    Drop,
 }
 
 /// What a listener makes of a SYN.
@@ -102,6 +104,9 @@ pub trait SubflowOps: Sized + Send + Sync + 'static {
     fn recall(&self, skb: &Skb) -> Result<Option<Self::Request>, Self::Reset>;
     /// A request is about to become a socket: the context that it shall have. Softirq.
     fn child(request: &Self::Request) -> Option<Arc<Self>>;
+    /// Whether the socket that a request becomes belongs to a connection that exists: it is of no use without its
+    /// context, and never for the accept queue.
+    fn joins(request: &Self::Request) -> bool;
     /// It has become one, by `skb`, which carries the third ACK. `self` is the child's context. Softirq.
     fn established(
         &self,
@@ -649,6 +654,10 @@ unsafe extern "C" fn syn_recv<S: SubflowOps>(
             return child;
         }
         let Some(subflow) = context::<S>(child) else {
+            if *(*call).own_req && requests.with(req, S::joins) == Some(true) {
+                bindings::mrs_req_forget_child(req, child);
+                return core::ptr::null_mut();
+            }
             return child;
         };
         // The kernel may have chosen other operations for the child: a v4 peer of a v6 listener.
@@ -682,6 +691,10 @@ unsafe extern "C" fn syn_recv<S: SubflowOps>(
                 // after handing the packet to this one. The one that its end gives up stays.
                 bindings::mrs_req_forget(req);
                 *(*call).own_req = false;
+            }
+            Fate::Drop => {
+                bindings::mrs_req_forget_child(req, child);
+                return core::ptr::null_mut();
             }
         }
         child

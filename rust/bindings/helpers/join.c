@@ -45,6 +45,26 @@ void mrs_child_process(struct sock *child, struct sk_buff *skb)
 	sock_put(child);
 }
 
+/*
+ * Forgets @req, and ends @child, which was made of it a moment ago and is locked:
+ * nobody else has it, and its peer will get a reset for what it sends next.
+ */
+void mrs_req_forget_child(struct request_sock *req, struct sock *child)
+{
+	struct sock *listener = req->rsk_listener;
+
+	/* That of a SYN cookie is in no queue. */
+	if (listener) {
+		reqsk_queue_removed(&inet_csk(listener)->icsk_accept_queue, req);
+		inet_csk_reqsk_queue_drop(listener, req);
+	}
+	sock_set_flag(child, SOCK_DEAD);
+	this_cpu_inc(*child->sk_prot->orphan_count);
+	tcp_done(child);
+	bh_unlock_sock(child);
+	sock_put(child);
+}
+
 bool mrs_in_softirq(void)
 {
 	return in_softirq();

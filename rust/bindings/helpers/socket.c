@@ -687,7 +687,7 @@ void mrs_spin_init(spinlock_t *lock, unsigned int class)
 #ifdef CONFIG_DEBUG_SPINLOCK
 	static const char * const names[] = {
 		"mptcp_rx", "mptcp_maps", "mptcp_token", "mptcp_request",
-		"mptcp_pm", "mptcp_agreed", "mptcp_endpoints", "mptcp_7",
+		"mptcp_pm", "mptcp_agreed", "mptcp_endpoints", "mptcp_joined",
 	};
 
 	__raw_spin_lock_init(spinlock_check(lock), names[class], &mrs_spin_keys[class],
