@@ -956,12 +956,13 @@ void mrs_nobody_exit(void)
 
 /*
  * @sk has no file. TCP tells about ACKs only where a socket says that a writer
- * waits: that is all that it gets.
+ * waits: that is what it gets, and a wait queue, on which TCP puts itself for a
+ * moment when it has no memory for a packet, even if it may not wait.
  */
 void mrs_sock_attach_nobody(struct sock *sk)
 {
 	write_lock_bh(&sk->sk_callback_lock);
-	RCU_INIT_POINTER(sk->sk_wq, NULL);
+	rcu_assign_pointer(sk->sk_wq, &mrs_nobody->wq);
 	sk_set_socket(sk, mrs_nobody);
 	write_unlock_bh(&sk->sk_callback_lock);
 }
