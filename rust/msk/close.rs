@@ -182,6 +182,7 @@ pub(super) fn settle(guard: &mut Guard<'_, Msk>) {
             send::push(guard, false);
             // A FIN ends what TCP has queued: it has to wait for what it has not, and for the DATA_FIN.
             let early = guard.inner().tx.unsent() > 0 || sk.state_of().shared().fin_due().is_some();
+            let mut lost = false;
             for_each(guard, |sub| {
                 let mut ssk = Ssk::lock(&sub.ssk);
                 if what & todo::ACK != 0 && connected(&ssk) {
@@ -189,9 +190,15 @@ pub(super) fn settle(guard: &mut Guard<'_, Msk>) {
                 }
                 if what & todo::SHUTDOWN != 0 && connected(&ssk) && !early {
                     sub.ctx.set(sub_flag::FIN_QUEUED);
-                    ssk.shutdown_send();
+                    // The stream has ended otherwise. After a fallback it has not: that is as with TCP.
+                    if !ssk.shutdown_send() && !shared.is(flag::FALLBACK) {
+                        lost |= sub.ctx.set(sub_flag::CLOSING);
+                    }
                 }
             });
+            if lost {
+                later(guard, todo::RESET_MARKED);
+            }
         }
         if what & todo::DESTROY != 0 {
             destroy(guard);

@@ -197,9 +197,15 @@ pub fn create(like: &Sock, family: u16) -> Result<ARef<Sock>> {
 
 /// Closes a TCP socket, as the last `close(2)` does, and gives up the reference that came with its
 /// creation. `sk` is unlocked and no file refers to it. May sleep.
+///
+/// Where TCP has no memory for a FIN it sends none, ever: such a socket would stay, and the module with it, for
+/// ever as well. It is reset.
 pub fn close(sk: ARef<Sock>) {
     // SAFETY: the socket is valid, `sk` keeps it until after the call.
     unsafe { bindings::tcp_close(sk.as_ptr(), 0) }
+    if Glance::at(&sk).lacks_fin() && Ssk::lock(&sk).lacks_fin() {
+        abort(&sk, bindings::ECONNRESET as i32);
+    }
 }
 
 /// Resets a TCP connection with `errno` for whoever waits on it. `sk` is unlocked. May sleep.
@@ -590,8 +596,13 @@ impl<'a> Ssk<'a> {
         }
     }
 
-    /// Sends a FIN after what is queued.
-    pub fn shutdown_send(&mut self) {
+    /// As [`Glance::lacks_fin`], for certain.
+    pub fn lacks_fin(&self) -> bool {
+        Glance(self.sk).lacks_fin()
+    }
+
+    /// Sends a FIN after what is queued. False if there was no memory for it: TCP will not try again.
+    pub fn shutdown_send(&mut self) -> bool {
         self.sk.add_shutdown(SEND_SHUTDOWN);
         // SAFETY: the socket is locked; `shutdown` is `tcp_shutdown`.
         unsafe {
@@ -600,6 +611,7 @@ impl<'a> Ssk<'a> {
                 shutdown(self.sk.as_ptr(), SEND_SHUTDOWN.into());
             }
         }
+        !self.lacks_fin()
     }
 
     /// Forgets the connection, with a reset to the peer where one is due; the socket can be used again.
@@ -778,6 +790,15 @@ impl<'a> Glance<'a> {
     pub fn snd_una(&self) -> u32 {
         // SAFETY: as above.
         unsafe { core::ptr::addr_of!((*self.tp()).snd_una).read_volatile() }
+    }
+
+    /// Whether a FIN should be on its way, or wait, and is not: everything was acknowledged, which ends a state in
+    /// which ours is not.
+    pub fn lacks_fin(&self) -> bool {
+        use super::sock::state::{CLOSING, FIN_WAIT1, LAST_ACK};
+        // SAFETY: as above.
+        let write_seq = unsafe { core::ptr::addr_of!((*self.tp()).write_seq).read_volatile() };
+        matches!(self.0.state(), FIN_WAIT1 | CLOSING | LAST_ACK) && self.snd_una() == write_seq
     }
 
     /// What a packet scheduler wants to know.
