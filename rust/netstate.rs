@@ -80,7 +80,10 @@ impl Hook for Packets {
 
     #[inline]
     fn local_out(packet: &mut Skb, _net: &Net, family: u16) -> Verdict {
-        subflow::local_out::<ConnRef>(packet, family);
-        Verdict::Accept
+        if subflow::local_out::<ConnRef>(packet, family) {
+            Verdict::Accept
+        } else {
+            Verdict::Drop
+        }
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! The options are then taken off the segment where that is easy: TCP's header prediction works again.
 
-use super::{flag, shared, Connection, Pending, Subflow, Tally};
+use super::{flag, shared, Connection, Pending, Subflow, Syn, Tally};
 use crate::proto::option::{find_mptcp, timestamp, Dss, DssMap, Options};
 use crate::proto::rx_map::{Inserted, MapError, MapKind};
 use crate::proto::seq::Ssn;
@@ -34,16 +34,17 @@ pub fn local_in<C: Connection>(packet: &mut Skb, family: u16) -> bool {
     subflow.on_packet(packet, sk, family)
 }
 
-/// A packet from this host: SYN-ACKs, and SYNs that TCP has sent behind our back.
-pub fn local_out<C: Connection>(packet: &mut Skb, family: u16) {
+/// A packet from this host: SYN-ACKs, and SYNs that TCP has sent behind our back. False: it must not leave.
+pub fn local_out<C: Connection>(packet: &mut Skb, family: u16) -> bool {
     if ulp::is_request(packet) {
-        Subflow::<C>::requests().outgoing(
+        return Subflow::<C>::requests().outgoing(
             packet,
             family,
+            // Without what the peer expects, it would break off, but its third ACK would make a connection.
+            |syn| matches!(syn, Syn::Join(..)),
             |listener, syn, isn| Subflow::<C>::on_request(listener, syn, isn),
             |pending: &Pending<C>, seg| Subflow::<C>::synack(pending, seg),
         );
-        return;
     }
     let requests = Subflow::<C>::requests();
     requests.outgoing_reset(packet, family, |reset, seg| {
@@ -56,9 +57,10 @@ pub fn local_out<C: Connection>(packet: &mut Skb, family: u16) {
             })
             .unwrap_or(false)
         });
-        return;
+        return true;
     }
     ulp::bypassed::<Subflow<C>>(packet, family);
+    true
 }
 
 impl<C: Connection> Subflow<C> {

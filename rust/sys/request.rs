@@ -248,21 +248,25 @@ impl<Y: Copy + Send, R: Send + 'static, E: Copy + Send> Requests<Y, R, E> {
     }
 
     /// A packet in `LOCAL_OUT`, whose socket is a request: the record for it is found or made, and
-    /// `synack` may change the segment, and tells whether the connection may have timestamps. `make` makes a record of a SYN, with the SYN-ACK's sequence
-    /// number.
+    /// `synack` may change the segment, and tells whether the connection may have timestamps. `make` makes a
+    /// record of a SYN, with the SYN-ACK's sequence number.
+    ///
+    /// False: there is no record, and the SYN is one that `needs` it. The request was forgotten, and the packet
+    /// must not leave: the SYN comes again.
     pub fn outgoing(
         &self,
         skb: &mut Skb,
         family: u16,
+        needs: impl FnOnce(&Y) -> bool,
         make: impl FnOnce(*mut bindings::sock, Y, u32) -> Option<R>,
         synack: impl FnOnce(&R, &mut TxSegment<'_>) -> bool,
-    ) {
+    ) -> bool {
         let req: *mut bindings::request_sock = skb.sk_ptr().cast();
         let Some(mut seg) = TxSegment::from_local_out(skb) else {
-            return;
+            return true;
         };
         if seg.header().flags() & (flag::SYN | flag::ACK) != flag::SYN | flag::ACK {
-            return;
+            return true;
         }
         // SAFETY: the caller has seen that the packet's socket is a request, which the packet holds.
         let (ours, listener) = unsafe {
@@ -286,14 +290,18 @@ impl<Y: Copy + Send, R: Send + 'static, E: Copy + Send> Requests<Y, R, E> {
                 _ => None,
             };
             let Some(syn) = syn else {
-                return;
+                return true;
             };
             let isn = seg.header().seq();
-            let Some(record) = make(listener, syn, isn) else {
-                return;
-            };
-            if self.remember(req, record).is_err() {
-                return;
+            let kept =
+                make(listener, syn, isn).is_some_and(|record| self.remember(req, record).is_ok());
+            if !kept {
+                let needed = needs(&syn);
+                if needed {
+                    // SAFETY: the packet holds the request, and TCP does while it makes it.
+                    unsafe { bindings::mrs_req_drop(req) }
+                }
+                return !needed;
             }
         }
         let with_timestamps = self.with(req, |record| synack(record, &mut seg));
@@ -304,6 +312,7 @@ impl<Y: Copy + Send, R: Send + 'static, E: Copy + Send> Requests<Y, R, E> {
             // SAFETY: the packet holds the request, which is not a socket yet.
             unsafe { bindings::mrs_req_no_timestamps(req) }
         }
+        true
     }
 
     /// A SYN is to become a socket at once (TCP Fast Open): its request gets the record that it would have
