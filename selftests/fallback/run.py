@@ -41,7 +41,8 @@ ORDERS = {"both at once": (False, False), "client first": (False, True), "server
 
 def exchange(sock, patient, seed, before):
     """Both directions of a connection; returns what xfer.py tells of one end."""
-    args = argparse.Namespace(file=None, size=SIZE, seed=seed, timeout=20 * SLOW, progress=0)
+    args = argparse.Namespace(file=None, size=SIZE, seed=seed, timeout=20 * SLOW, progress=0,
+                              slow=0, hold=None, abort=0)
     if not patient:
         return xfer.exchange(sock, args, before)
     args.size = 0

@@ -171,10 +171,10 @@ def bounded(w):
 
 @test("memory is charged while data waits, and given back", seconds=60)
 def charged(w):
-    # Each CPU keeps up to a megabyte of the count for itself.
-    kept = os.cpu_count() << 8
+    # Each CPU keeps up to a megabyte of the count for itself, in either direction, at either time.
+    kept = os.cpu_count() << 9
     before = pages_in_use()
-    connections = [stalled(w, 400000) for _ in range(8)]
+    connections = [stalled(w, 400000) for _ in range(24)]
     held = pages_in_use() - before
     total = sum(count for _, _, count in connections)
     pages = total // 4096
