@@ -115,13 +115,14 @@ fn follow(guard: &mut Guard<'_, Msk>) {
         return;
     }
     sk.set_state(to);
-    if to == state::ESTABLISHED {
-        super::count(sk, Mib::MpCurrEstab);
+    // As TCP counts: both directions are open, or the peer's is closed.
+    let counted = |state| matches!(state, state::ESTABLISHED | state::CLOSE_WAIT);
+    match (counted(from), counted(to)) {
+        (false, true) => super::count(sk, Mib::MpCurrEstab),
+        (true, false) => crate::observe::mib::dec(Net::of(sk), Mib::MpCurrEstab),
+        _ => {}
     }
     if to == state::CLOSE {
-        if !matches!(from, state::SYN_SENT | state::LISTEN) {
-            crate::observe::mib::dec(Net::of(sk), Mib::MpCurrEstab);
-        }
         sk.add_shutdown(SHUTDOWN_MASK);
         sk.stop_timer(Timer::Retransmit);
         let freed = guard.inner().tx.clear();
@@ -516,6 +517,7 @@ pub(super) fn disconnect(guard: &mut Guard<'_, Msk>) -> Result {
     sk.defer_connect(false);
     *sk.state_of().fallback.lock() = Default::default();
     inner.again.clear();
+    inner.sent_again = 0;
     inner.backoff = 0;
     inner.unread = Default::default();
     let freed = inner.tx.clear();

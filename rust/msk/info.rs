@@ -10,6 +10,7 @@ use crate::bindings::{
     self, mptcp_full_info, mptcp_info, mptcp_subflow_addrs, mptcp_subflow_data, mptcp_subflow_info,
 };
 use crate::proto::seq::Dsn;
+use crate::subflow::flag as sub_flag;
 use crate::subflow::shared::flag;
 use crate::sys::errno::eopnotsupp;
 use crate::sys::msock::Guard;
@@ -74,15 +75,22 @@ pub(super) fn fill(guard: &mut Guard<'_, Msk>, info: &mut mptcp_info) {
     }
     info.mptcpi_bytes_received += u64::from(shared.early.load(Ordering::Relaxed));
     info.mptcpi_token = shared.local.token;
-    info.mptcpi_write_seq = guard.inner().tx.write_seq().0;
+    // The DATA_FIN has a number too, once it is decided, and its acknowledgement counts.
+    let fin = u64::from(shared.is(flag::FIN));
+    info.mptcpi_write_seq = guard.inner().tx.write_seq().add(fin).0;
     info.mptcpi_snd_una = shared.snd_una.get().0;
     info.mptcpi_rcv_nxt = shared.rcv_nxt.get().0;
     info.mptcpi_bytes_sent = since(first, shared.snd_nxt.get());
-    info.mptcpi_bytes_acked = since(first, shared.snd_una.get().min(shared.snd_nxt.get()));
-    let subflows = guard.inner().subs.len();
+    info.mptcpi_bytes_acked = since(first, shared.snd_una.get());
+    info.mptcpi_retransmits = guard.inner().backoff;
+    info.mptcpi_bytes_retrans = guard.inner().sent_again;
+    let subflows = guard.inner().subs.iter().filter(|sub| lives(sub)).count();
     info.mptcpi_subflows_total = subflows.try_into().unwrap_or(u8::MAX);
     let counts = sk.state_of().pm.counts();
-    info.mptcpi_subflows = counts.subflows;
+    // What is left of them then is about to be taken out.
+    if sk.state() != state::CLOSE {
+        info.mptcpi_subflows = counts.subflows;
+    }
     info.mptcpi_add_addr_signal = counts.add_addr_signal;
     info.mptcpi_add_addr_accepted = counts.add_addr_accepted;
     info.mptcpi_local_addr_used = counts.local_addr_used;
@@ -95,6 +103,18 @@ pub(super) fn fill(guard: &mut Guard<'_, Msk>, info: &mut mptcp_info) {
     info.mptcpi_last_data_sent = shared.times.sent.age_ms();
     info.mptcpi_last_data_recv = shared.times.received.age_ms();
     info.mptcpi_last_ack_recv = shared.times.acked.age_ms();
+}
+
+/// Whether a subflow counts: the first one until it begins to end, others until they are taken out.
+fn lives(sub: &Sub) -> bool {
+    let open = [
+        state::ESTABLISHED,
+        state::SYN_SENT,
+        state::SYN_RECV,
+        state::LISTEN,
+    ];
+    let now = sub.ssk.state();
+    open.contains(&now) || sub.ctx.is(sub_flag::JOIN) && now != state::CLOSE
 }
 
 fn addresses(sub: &Sub) -> Record<mptcp_subflow_addrs> {
@@ -130,7 +150,9 @@ fn subflow_data<T: Uapi>(sk: &MskSock, value: &OptOut, of: impl Fn(&Sub) -> Reco
     if start < SUBFLOW_DATA_MIN || start > room {
         return Err(EINVAL);
     }
+    // What is told is how much of an element the kernel gives, and how far apart they are.
     let size = (data.size_user as usize).min(size_of::<T>());
+    data.size_user = size as u32;
     let mut at = start;
     // How much was written: what an unknown part of the header would have held does not count.
     let mut len = start.min(known);
@@ -138,7 +160,7 @@ fn subflow_data<T: Uapi>(sk: &MskSock, value: &OptOut, of: impl Fn(&Sub) -> Reco
         data.num_subflows += 1;
         if size > 0 && at + size <= room {
             value.write_at(at, head(of(sub).bytes(), size))?;
-            at += data.size_user as usize;
+            at += size;
             len = at.min(room);
         }
     }
@@ -165,6 +187,9 @@ fn full(sk: &MskSock, value: &OptOut) -> Result {
     if tcp_size > i32::MAX as usize || sub_size > i32::MAX as usize {
         return Err(EINVAL);
     }
+    let tcp_size = tcp_size.min(size_of::<bindings::tcp_info>());
+    let sub_size = sub_size.min(size_of::<mptcp_subflow_info>());
+    (info.size_tcpinfo_user, info.size_sfinfo_user) = (tcp_size as u32, sub_size as u32);
     let (tcp_array, sub_array) = (info.tcp_info, info.subflow_info);
     info.size_tcpinfo_kernel = size_of::<bindings::tcp_info>() as u32;
     info.size_sfinfo_kernel = size_of::<mptcp_subflow_info>() as u32;

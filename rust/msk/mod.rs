@@ -146,6 +146,8 @@ pub struct Locked {
     space: recv::RcvSpace,
     /// What was given to subflows and has to be sent again.
     again: Ranges,
+    /// How much was sent again, bytes.
+    sent_again: u64,
     /// What was acknowledged when the retransmission timer was set.
     timer_una: Dsn,
     /// How often the timer's interval was doubled.
@@ -217,6 +219,7 @@ impl Msk {
                 unread: SkbList::new(),
                 space: recv::RcvSpace::default(),
                 again: Ranges::new(),
+                sent_again: 0,
                 timer_una: first,
                 backoff: 0,
                 hooked: false,

@@ -230,6 +230,7 @@ fn give(
         guard.inner().again.forget_before(job.from.add(n));
         if n > 0 {
             count(guard.sk(), Mib::MptcpRetrans);
+            guard.inner().sent_again += n;
         }
         n > 0
     } else {

@@ -9,6 +9,7 @@ use super::reach::{self, Reach};
 use super::{open, Msk, MskSock, Sub};
 use crate::bindings;
 use crate::subflow::flag as sub_flag;
+use crate::subflow::shared::flag;
 use crate::sys::errno::eopnotsupp;
 use crate::sys::msock::Guard;
 use crate::sys::proto;
@@ -156,14 +157,19 @@ pub(super) fn set(sk: &MskSock, level: i32, name: i32, value: OptIn) -> Result {
 pub(super) fn get(sk: &MskSock, level: i32, name: i32, value: OptOut) -> Result {
     match level {
         SOL_TCP if name == TCP_IS_MPTCP => {
-            let plain = sk
-                .state_of()
-                .shared()
-                .is(crate::subflow::shared::flag::FALLBACK);
+            let plain = sk.state_of().shared().is(flag::FALLBACK);
             value.put_int(i32::from(!plain))
         }
         SOL_TCP if name == TCP_INQ => {
             value.put_int(i32::from(sk.state_of().tell_inq.load(Ordering::Relaxed)))
+        }
+        _ if sk.state_of().shared().is(flag::FALLBACK) => {
+            // It is a TCP socket now and answers as one: by that, programs learn of it.
+            if level == SOL_TCP && name == bindings::TCP_ZEROCOPY_RECEIVE as i32 {
+                return Err(eopnotsupp());
+            }
+            let ssk = open::first_ssk(&mut sk.lock())?;
+            proto::tcp_getsockopt(&ssk, level, name, value)
         }
         SOL_MPTCP => super::info::get(sk, name, value),
         _ => {

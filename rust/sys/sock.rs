@@ -449,8 +449,11 @@ impl Sock {
                 (local.into(), remote.to_ne_bytes().into())
             }
         };
+        // This one stays when TCP has given the port back: of a subflow that has ended one may still be told.
+        // SAFETY: an inet socket.
+        let port = unsafe { (*self.as_ptr().cast::<bindings::inet_sock>()).inet_sport };
         (
-            SocketAddr::new(local, ends.local_port),
+            SocketAddr::new(local, u16::from_be(port)),
             SocketAddr::new(remote, ends.remote_port),
         )
     }
