@@ -38,6 +38,9 @@ module! {
     ],
 }
 
+/// The version of this module.
+const VERSION: &str = "0.1";
+
 /// What is registered while the module is loaded. Fields are dropped from first to last: users come before
 /// what they use.
 struct Mptcp {
@@ -64,6 +67,16 @@ impl kernel::Module for Mptcp {
         let protocol = sys::proto::register::<msk::Msk>(module, msk::IPPROTO_MPTCP)?;
         let diag = sys::diag::Registration::register(module)?;
         let netlink = pm::netlink::register(module)?;
+        let counters = match netstat {
+            Some(_) => kernel::c_str!("netstat"),
+            None => mib::OWN_FILE,
+        };
+        pr_info!(
+            "Multipath TCP v1, mptcp-rs {} on Linux {}, counters in /proc/net/{}\n",
+            VERSION,
+            sys::log::kernel_release(),
+            counters
+        );
         Ok(Mptcp {
             _netlink: netlink,
             _diag: diag,

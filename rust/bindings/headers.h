@@ -51,6 +51,7 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 #include <linux/wait.h>
+#include <linux/utsname.h>
 #include <linux/workqueue.h>
 #include <net/addrconf.h>
 #include <net/checksum.h>

@@ -14,6 +14,7 @@ use crate::proto::seq::Dsn;
 use crate::subflow::join::{PendingJoin, Terms};
 use crate::subflow::shared::{flag, Shared};
 use crate::subflow::{flag as sub_flag, Connection, Pending, PendingCapable, Subflow, Syn, Tally};
+use crate::sys::log;
 use crate::sys::msock::Guard;
 use crate::sys::net::Net;
 use crate::sys::request::Requests;
@@ -22,6 +23,7 @@ use crate::sys::sock::{state, Sock};
 use crate::sys::spin::SpinGuard;
 use crate::sys::tcp::Ssk;
 use kernel::error::Result;
+use kernel::prelude::*;
 use kernel::sync::Arc;
 
 /// The requests of all listeners.
@@ -238,6 +240,10 @@ impl Connection for ConnRef {
 
     fn bad_checksum(&self, subflow: &Subflow<Self>) -> Verdict {
         count(self.sk(), Mib::DataCsumErr);
+        if log::allowed() {
+            let token = self.msk().shared.local.token;
+            pr_warn!("connection {token:x}: data was changed on its way\n");
+        }
         let joined = subflow.is(sub_flag::JOIN);
         let seen = subflow.is(sub_flag::GOOD_CSUM);
         self.way_back().on_bad_checksum(joined, seen)

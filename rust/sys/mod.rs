@@ -11,6 +11,7 @@ pub mod fastopen;
 pub mod genl;
 pub mod kprobe;
 pub mod listener;
+pub mod log;
 pub mod msock;
 pub mod net;
 pub mod netfilter;

@@ -9,6 +9,7 @@ connects to them. Both send at the same time, and what they send is compared.
 """
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -190,6 +191,8 @@ def corrupted():
     equal(client["counters"].get("MPFailRx"), server["counters"].get("MPFailTx"), "MP_FAILs that came")
     stat = on(CLIENT, "tc", "-s", "filter", "show", "dev", "eth2", "egress")
     expect("Sent 0 bytes 0 pkt" not in stat, f"nothing was changed: {stat}")
+    log = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout
+    expect(re.search(r"mptcp: connection [0-9a-f]+: data was changed on its way", log), "the log says nothing of it")
 
 
 def main():

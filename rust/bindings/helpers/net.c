@@ -208,3 +208,14 @@ struct net *mrs_seq_file_single_net(struct seq_file *seq)
 {
 	return seq_file_single_net(seq);
 }
+
+/* Whether another line about the network may be logged; a macro where there is no printk. */
+bool mrs_net_ratelimit(void)
+{
+	return net_ratelimit();
+}
+
+const char *mrs_kernel_release(void)
+{
+	return init_utsname()->release;
+}
