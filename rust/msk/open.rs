@@ -90,6 +90,7 @@ pub(super) fn connect(guard: &mut Guard<'_, Msk>, mut addr: SockAddr) -> Result 
     let mut ssk = Ssk::lock(&sub.ssk);
     sub.ctx.set(sub_flag::CLIENT);
     guard.inner().conn = Conn::connecting();
+    let plain = begin_plain(guard, &sub);
     sk.set_err(0);
     sk.set_state(state::SYN_SENT);
     let result = fastopen::start(guard, &mut ssk, &mut addr);
@@ -98,10 +99,24 @@ pub(super) fn connect(guard: &mut Guard<'_, Msk>, mut addr: SockAddr) -> Result 
     if let Err(err) = result {
         guard.inner().conn = Conn::default();
         sk.set_state(state::CLOSE);
+        sub.ctx.set(sub_flag::ASK);
+        sk.state_of().shared.clear(flag::FALLBACK);
         return Err(err);
     }
-    count(sk, Mib::MpCapableSynTx);
+    count(sk, plain.unwrap_or(Mib::MpCapableSynTx));
     Ok(())
+}
+
+/// A connection begins: as plain TCP, and why, if there is no point in asking for MPTCP.
+fn begin_plain(guard: &mut Guard<'_, Msk>, sub: &Sub) -> Option<Mib> {
+    let sk = guard.sk();
+    if !Net::of(sk).state::<Netns>().sysctls.blackhole_active() {
+        return None;
+    }
+    sub.ctx.clear(sub_flag::ASK);
+    sk.state_of().shared.set(flag::FALLBACK);
+    let _ = guard.inner().conn.on_fallback();
+    Some(Mib::MpCapableSynTxDisabled)
 }
 
 /// `accept(2)`.
@@ -261,11 +276,17 @@ impl ConnRef {
                 shared
                     .wnd_end
                     .advance(shared.snd_una.get().add(window.into()));
+                let sysctls = &Net::of(self.sk()).state::<Netns>().sysctls;
+                // What works within the host says nothing of paths.
+                if sysctls.blackhole_seen() && !ssk.over_loopback() {
+                    sysctls.blackhole_gone();
+                }
                 super::pm::created(self.sk(), ssk.sock(), Side::Client, &agreed);
             }
             None => {
-                count(self.sk(), Mib::MpCapableFallbackSynAck);
-                shared.set(flag::FALLBACK);
+                if shared.set(flag::FALLBACK) {
+                    count(self.sk(), Mib::MpCapableFallbackSynAck);
+                }
             }
         }
     }

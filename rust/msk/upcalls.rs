@@ -3,6 +3,7 @@
 //! What subflows tell the connection.
 
 use super::{close, count, fastopen, note, place, rx, send, ConnRef, Msk, MskSock};
+use crate::netstate::Netns;
 use crate::observe::mib::Mib;
 use crate::observe::trace::{self, Event, Flow};
 use crate::proto::fallback::{Fallback, FallbackCause, Verdict};
@@ -124,6 +125,17 @@ impl Connection for ConnRef {
         }
     }
 
+    fn vanished(&self) {
+        let sk = self.sk();
+        if Net::of(sk)
+            .state::<Netns>()
+            .sysctls
+            .blackhole_detected()
+        {
+            count(sk, Mib::Blackhole);
+        }
+    }
+
     fn connected(&self, ssk: &mut Ssk<'_>, outcome: Result<Agreed, FallbackCause>) {
         if let Err(cause) = outcome {
             trace_fallback(self.first_flow(ssk), cause);
@@ -143,6 +155,7 @@ impl Connection for ConnRef {
                 FallbackCause::AckWithoutCapable => Mib::MpCapableFallbackAck,
                 FallbackCause::SimultaneousConnect => Mib::SimultConnectFallback,
                 FallbackCause::InfiniteMapTx => Mib::InfiniteMapTx,
+                FallbackCause::Vanished => Mib::MpCapableSynTxDrop,
                 _ => Mib::DssFallback,
             };
             count(self.sk(), counter);
@@ -150,6 +163,7 @@ impl Connection for ConnRef {
                 cause,
                 FallbackCause::AckWithoutCapable
                     | FallbackCause::InfiniteMapTx
+                    | FallbackCause::Vanished
                     | FallbackCause::SimultaneousConnect
             ) {
                 count(self.sk(), Mib::InfiniteMapTx);

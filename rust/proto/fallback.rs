@@ -32,8 +32,10 @@ pub enum FallbackCause {
     SimultaneousConnect,
     /// Something else on the socket leaves MPTCP no room: TCP MD5 or AO signatures, for instance.
     Incompatible,
-    /// No token was left, or MPTCP is turned off.
+    /// The SYN did not ask for MPTCP.
     Unavailable,
+    /// SYNs with MP_CAPABLE were not answered: the next one goes without it.
+    Vanished,
     /// The first segment after the handshake had no DSS: something strips options.
     NoDss,
     /// Data arrived that no mapping covers.

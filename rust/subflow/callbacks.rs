@@ -74,6 +74,9 @@ impl<C: Connection> SubflowOps for Subflow<C> {
                 other => other,
             }
         } else {
+            if self.clear(flag::UNHEARD) {
+                conn.vanished();
+            }
             Err(FallbackCause::Unavailable)
         };
         if outcome.is_ok() {

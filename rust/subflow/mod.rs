@@ -83,6 +83,9 @@ pub trait Connection: Clone + Send + Sync + 'static {
     fn data_fin(&self, dsn: Dsn);
     /// TCP has processed an ACK: memory may be free, data may be sent.
     fn after_ack(&self, ssk: &mut Ssk<'_>, subflow: &Subflow<Self>);
+    /// SYNs with MP_CAPABLE were not answered, and the first one without it was: something drops MP_CAPABLE.
+    /// Softirq.
+    fn vanished(&self);
     /// The SYN-ACK of the first subflow said this.
     fn connected(&self, ssk: &mut Ssk<'_>, outcome: Result<Agreed, FallbackCause>);
     /// The connection goes on as plain TCP.
@@ -301,6 +304,8 @@ pub mod flag {
         GOOD_CSUM,
         /// An MP_TCPRST has come, see [`super::Subflow::reset_seen`].
         RESET_SEEN,
+        /// The last SYN was the first one without MP_CAPABLE, because nobody has answered those with it.
+        UNHEARD,
     }
 }
 

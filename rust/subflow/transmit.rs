@@ -24,6 +24,9 @@ use crate::sys::tcp::Ssk;
 use crate::sys::ulp;
 use core::sync::atomic::Ordering;
 
+/// How often a SYN with MP_CAPABLE is sent again before one goes without it.
+const CAPABLE_RETRIES: u8 = 2;
+
 /// The segment that options are written for.
 struct Saying<'a> {
     shared: &'a Shared,
@@ -46,10 +49,10 @@ impl<C: Connection> Subflow<C> {
         if flags & tcp::SYN != 0 {
             if flags & tcp::ACK == 0 {
                 self.iss.store(seq, Ordering::Relaxed);
-                if self.is(flag::ASK) {
-                    let _ = self.client(conn).syn().emit(&mut buf);
-                } else if self.is(flag::JOIN) {
+                if self.is(flag::JOIN) {
                     self.join_syn(ssk, conn, &mut buf);
+                } else {
+                    self.capable_syn(ssk, conn, &mut buf);
                 }
             } else if self.is(flag::ASK) {
                 // A SYN has come where a SYN-ACK was due: both hosts connect at once, and nobody is the one
@@ -118,6 +121,21 @@ impl<C: Connection> Subflow<C> {
         let written = self.options(ssk, conn, &saying, &mut buf);
         if written.is_ok() || !buf.is_empty() {
             append(seg, &buf);
+        }
+    }
+
+    /// The option of the first subflow's SYN. None any more when it was sent some times and not answered: then a SYN
+    /// without it may get through (RFC 8684 section 3.1).
+    fn capable_syn(&self, ssk: &mut Ssk<'_>, conn: &C, buf: &mut OptionBuf) {
+        if !self.is(flag::ASK) {
+            // If this one is answered, it was not for what it lacks.
+            self.clear(flag::UNHEARD);
+        } else if ssk.retransmits() <= CAPABLE_RETRIES {
+            let _ = self.client(conn).syn().emit(buf);
+        } else {
+            self.clear(flag::ASK);
+            self.set(flag::UNHEARD);
+            conn.fall_back(ssk, FallbackCause::Vanished);
         }
     }
 

@@ -419,6 +419,12 @@ impl<'a> Ssk<'a> {
         Glance(self.sk).retransmits()
     }
 
+    /// Whether its packets leave by the loopback device.
+    pub fn over_loopback(&self) -> bool {
+        // SAFETY: a valid, locked TCP socket.
+        unsafe { bindings::mrs_over_loopback(self.sk.as_ptr()) }
+    }
+
     /// Which acknowledgement TCP owes: see `icsk_ack.pending` (`ICSK_ACK_SCHED`, `ICSK_ACK_PUSHED` ...).
     #[inline]
     pub fn ack_pending(&self) -> u32 {

@@ -18,6 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 sys.dont_write_bytecode = True
 
+import blackhole  # noqa: E402
 import mptcp  # noqa: E402
 import tap  # noqa: E402
 import xfer  # noqa: E402
@@ -147,6 +148,11 @@ def main():
                     continue
                 outcome = tap.call(lambda: run(case, version, order), 60 * SLOW)
                 report.tell(name, outcome.problem)
+    for label, function in blackhole.TESTS.items():
+        for version in (4, 6):
+            name = f"{label}, v{version}"
+            if not words or any(word in name for word in words):
+                report.tell(name, tap.call(lambda: function(version), 90 * SLOW).problem)
     return report.plan()
 
 

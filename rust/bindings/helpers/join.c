@@ -125,6 +125,20 @@ unsigned long mrs_pacing_rate(const struct sock *sk)
 	return READ_ONCE(sk->sk_pacing_rate);
 }
 
+/* Whether what @sk sends stays within the host. */
+bool mrs_over_loopback(const struct sock *sk)
+{
+	const struct dst_entry *dst;
+	bool inside = false;
+
+	rcu_read_lock();
+	dst = __sk_dst_get(sk);
+	if (dst)
+		inside = READ_ONCE(dst->dev)->flags & IFF_LOOPBACK;
+	rcu_read_unlock();
+	return inside;
+}
+
 /* ---- checksums of data ---- */
 
 /* The one's complement sum of @len bytes, as a number. */
