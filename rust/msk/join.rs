@@ -64,6 +64,11 @@ impl ConnRef {
         let addr_id = manager
             .local_id(net, &local, 0)
             .ok_or(refusal(RstReason::LackOfResources, true))?;
+        let denied = sk.state_of().sysctl.deny_join_id0;
+        if denied && addr_id == 0 && sk.address().local_port == local.port() {
+            // The handshake has said so (RFC 8684 section 3.1, flag C).
+            return Err(refusal(RstReason::AdminProhibited, false));
+        }
         Ok(Terms {
             addr_id,
             backup: manager.is_backup(net, &local),
@@ -94,9 +99,15 @@ impl ConnRef {
     }
 
     /// See [`crate::subflow::Connection::may_join`].
-    pub(super) fn admits(&self) -> bool {
-        let sk = self.sk();
-        open_to_joins(sk) && self.msk().pm.may_join(Net::of(sk))
+    pub(super) fn admits(&self, ends: &Ends) -> bool {
+        let (sk, manager) = (self.sk(), &self.msk().pm);
+        let local = Address::new(ends.local.ip(), ends.local.port());
+        if sk.address().local_port != local.port() && !manager.is_announced(&local) {
+            // It was, when the SYN came.
+            count(sk, Mib::MismatchPortAckRx);
+            return false;
+        }
+        open_to_joins(sk) && manager.may_join(Net::of(sk))
     }
 
     /// See [`crate::subflow::Connection::joined`].

@@ -181,7 +181,15 @@ impl Rx {
         }
         match self.ahead.insert(dsn, data, nxt) {
             Insert::InOrder(data) => self.deliver(sk, data),
-            Insert::Queued => false,
+            Insert::Queued { tail, merged } => {
+                if tail {
+                    count(sk, Mib::OfoQueueTail);
+                }
+                if merged {
+                    count(sk, Mib::OfoMerge);
+                }
+                false
+            }
             Insert::Duplicate => {
                 count(sk, Mib::DuplicateData);
                 false

@@ -301,8 +301,8 @@ impl Connection for ConnRef {
         self.answer_join(join, terms)
     }
 
-    fn may_join(&self) -> bool {
-        self.admits()
+    fn may_join(&self, ends: &Ends) -> bool {
+        self.admits(ends)
     }
 
     fn joined(&self, ssk: &mut Ssk<'_>, subflow: Arc<Subflow<Self>>) -> bool {

@@ -74,7 +74,12 @@ pub enum Insert<P> {
     /// Hand it on, count its length into `rcv_nxt`, and call [`Reorder::pop_ready`].
     InOrder(P),
     /// It waits in the queue, in whole or in part.
-    Queued,
+    Queued {
+        /// Behind all that was there.
+        tail: bool,
+        /// It continues a run that was there, or reaches up to one.
+        merged: bool,
+    },
     /// All of it was delivered or queued before.
     Duplicate,
     /// It needs a run of its own, and there is no slot left for one. See [`Reorder::prune`].
@@ -146,8 +151,10 @@ impl<P: Payload, S: Storage<Run<P>>> Reorder<P, S> {
             Some(last) if last.end() == dsn => self.runs.len().saturating_sub(1),
             Some(_) => self.runs.partition_point(|run| run.end().before(dsn)),
         };
+        let tail = self.runs.back().is_some_and(|last| last.end().at_or_before(dsn));
         // The run that the data continues, if any: it reaches up to `dsn` or beyond.
         let mut left = false;
+        let mut merged = false;
         if let Some(run) = self.runs.get(at).filter(|run| !run.dsn.after(dsn)) {
             if run.end().at_or_after(end) {
                 return Insert::Duplicate;
@@ -162,8 +169,9 @@ impl<P: Payload, S: Storage<Run<P>>> Reorder<P, S> {
             if run.end().after(end) {
                 payload.trim_back(distance(run.dsn, end));
                 // `payload` now ends where this run begins: join them.
-                if let Some(tail) = self.remove(at) {
-                    payload.append(tail);
+                if let Some(next) = self.remove(at) {
+                    payload.append(next);
+                    merged = true;
                 }
                 break;
             }
@@ -185,7 +193,10 @@ impl<P: Payload, S: Storage<Run<P>>> Reorder<P, S> {
             }
         }
         self.bytes = self.bytes.wrapping_add(added);
-        Insert::Queued
+        Insert::Queued {
+            tail,
+            merged: merged || left,
+        }
     }
 
     /// Takes the first run if it is due, and moves `rcv_nxt` behind it. Call until [`None`].

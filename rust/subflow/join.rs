@@ -96,7 +96,7 @@ impl<C: Connection> PendingJoin<C> {
             self.conn.join_failed(error, true);
             return Admit::Refuse(error.rst());
         }
-        if self.conn.may_join() {
+        if self.conn.may_join(&skb.ends()) {
             Admit::Take
         } else {
             Admit::Refuse(refusal(RstReason::AdminProhibited, false))

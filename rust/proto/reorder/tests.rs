@@ -23,6 +23,11 @@ impl Payload for Vec<u8> {
     }
 }
 
+/// What became of data that waits.
+fn queued(tail: bool, merged: bool) -> Insert<Vec<u8>> {
+    Insert::Queued { tail, merged }
+}
+
 type Queue = Reorder<Vec<u8>, VecSlots<Run<Vec<u8>>>>;
 
 fn queue() -> Queue {
@@ -64,8 +69,14 @@ fn in_order_data_passes_through() {
 #[test]
 fn contiguous_data_is_one_run() {
     let mut q = queue();
-    for (from, to) in [(10, 20), (20, 30), (40, 50), (5, 10), (30, 40)] {
-        assert_eq!(put(&mut q, from, to), Insert::Queued);
+    for (from, to, tail, merged) in [
+        (10, 20, false, false),
+        (20, 30, true, true),
+        (40, 50, true, false),
+        (5, 10, false, true),
+        (30, 40, false, true),
+    ] {
+        assert_eq!(put(&mut q, from, to), queued(tail, merged));
     }
     assert_eq!(runs(&q), [(5, 50)]);
     assert_eq!(q.end(), Some(Dsn(50)));
@@ -77,11 +88,11 @@ fn existing_data_is_preferred() {
     put(&mut q, 10, 20);
     assert_eq!(put(&mut q, 10, 20), Insert::Duplicate);
     assert_eq!(put(&mut q, 12, 18), Insert::Duplicate);
-    assert_eq!(put(&mut q, 5, 15), Insert::Queued);
-    assert_eq!(put(&mut q, 15, 25), Insert::Queued);
+    assert!(matches!(put(&mut q, 5, 15), Insert::Queued { .. }));
+    assert!(matches!(put(&mut q, 15, 25), Insert::Queued { .. }));
     assert_eq!(runs(&q), [(5, 25)]);
     put(&mut q, 30, 40);
-    assert_eq!(put(&mut q, 20, 35), Insert::Queued);
+    assert!(matches!(put(&mut q, 20, 35), Insert::Queued { .. }));
     assert_eq!(runs(&q), [(5, 40)]);
 }
 
@@ -91,9 +102,9 @@ fn covered_runs_give_way() {
     for from in [10, 30, 50, 70] {
         put(&mut q, from, from + 10);
     }
-    assert_eq!(put(&mut q, 25, 65), Insert::Queued);
+    assert!(matches!(put(&mut q, 25, 65), Insert::Queued { .. }));
     assert_eq!(runs(&q), [(10, 20), (25, 65), (70, 80)]);
-    assert_eq!(put(&mut q, 15, 75), Insert::Queued);
+    assert!(matches!(put(&mut q, 15, 75), Insert::Queued { .. }));
     assert_eq!(runs(&q), [(10, 80)]);
 }
 
@@ -136,9 +147,9 @@ fn a_full_queue_hands_data_back() {
     put(30, 40);
     assert_eq!(put(50, 60), Insert::NoSpace(data(50, 60)));
     // What needs no run of its own still goes in.
-    assert_eq!(put(20, 25), Insert::Queued);
+    assert!(matches!(put(20, 25), Insert::Queued { .. }));
     assert_eq!(put(45, 50), Insert::NoSpace(data(45, 50)));
-    assert_eq!(put(28, 41), Insert::Queued);
+    assert!(matches!(put(28, 41), Insert::Queued { .. }));
     assert_eq!(q.prune_behind(Dsn(30)), None);
     assert_eq!(q.prune_behind(Dsn(5)), Some(data(28, 41)));
     assert_eq!(q.prune(), Some(data(10, 25)));
@@ -150,7 +161,7 @@ fn a_full_queue_hands_data_back() {
 fn numbers_wrap() {
     let mut q = queue();
     let start = Dsn(u64::MAX - 4);
-    assert_eq!(q.insert(start.add(2), data(2, 8), start), Insert::Queued);
+    assert!(matches!(q.insert(start.add(2), data(2, 8), start), Insert::Queued { .. }));
     assert_eq!(
         q.insert(start, data(0, 4), start),
         Insert::InOrder(data(0, 2))

@@ -81,7 +81,7 @@ pub fn check(start: u64, slots: usize, ops: impl IntoIterator<Item = Op>) {
                 let next = rcv_nxt.since(start) as u64;
                 match queue.insert(dsn, bytes, rcv_nxt) {
                     Insert::InOrder(payload) => deliver(&mut rcv_nxt, start, payload, &mut model),
-                    Insert::Queued => {
+                    Insert::Queued { .. } => {
                         let due = numbers
                             .iter()
                             .filter(|&&n| (n.wrapping_sub(next) as i64) >= 0);

@@ -193,7 +193,7 @@ impl Receiver {
                         assert_eq!(self.rcv_nxt, rcv_nxt);
                     }
                 }
-                Insert::Queued | Insert::Duplicate => {}
+                Insert::Queued { .. } | Insert::Duplicate => {}
                 // Too many holes: what is needed last goes.
                 Insert::NoSpace(_) => self.pruned += piece.len() as u64,
             }
