@@ -519,6 +519,7 @@ pub(super) fn disconnect(guard: &mut Guard<'_, Msk>) -> Result {
     inner.again.clear();
     inner.sent_again = 0;
     inner.backoff = 0;
+    inner.fail = None;
     inner.unread = Default::default();
     let freed = inner.tx.clear();
     inner.tx = super::tx::TxQueue::new(sk.state_of().shared().local.idsn.add(1));

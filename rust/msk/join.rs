@@ -29,7 +29,7 @@ use kernel::sync::Arc;
 fn open_to_joins(sk: &MskSock) -> bool {
     let shared = sk.state_of().shared();
     shared.is(flag::AGREED)
-        && !shared.is(flag::FALLBACK)
+        && !shared.is(flag::FALLBACK | flag::FAIL_WAIT)
         && shared.is(flag::CONFIRMED)
         && !sk.state_in(&[state::CLOSE, state::LISTEN, state::SYN_SENT])
 }

@@ -64,6 +64,7 @@ use crate::sys::net::Net;
 use crate::sys::skb::SkbList;
 use crate::sys::sock::{LockedCell, Sock};
 use crate::sys::spin::{Class, Spin};
+use crate::sys::time::Jiffies;
 use crate::sys::uio::{Msg, OptIn, OptOut, SockAddr};
 use crate::sys::vec::Take;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -114,6 +115,8 @@ mod note {
     pub(super) const JOINED: u32 = 1 << 7;
     /// Data stays in a subflow's queue for want of memory.
     pub(super) const SHORT: u32 = 1 << 8;
+    /// MP_FAIL was said, and waits for its answer.
+    pub(super) const FAIL_SAID: u32 = 1 << 9;
 }
 
 /// A subflow, as the connection holds it.
@@ -152,6 +155,8 @@ pub struct Locked {
     timer_una: Dsn,
     /// How often the timer's interval was doubled.
     backoff: u32,
+    /// When MP_FAIL has not been answered in time, and how long that time was.
+    fail: Option<(Jiffies, Jiffies)>,
     /// It counts among the users of the namespace's packet hooks.
     hooked: bool,
     /// What has to be done in process context, see `close::todo`.
@@ -222,6 +227,7 @@ impl Msk {
                 sent_again: 0,
                 timer_una: first,
                 backoff: 0,
+                fail: None,
                 hooked: false,
                 todo: 0,
                 destroyed: false,

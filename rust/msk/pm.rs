@@ -227,7 +227,7 @@ impl Connection for Guard<'_, Msk> {
         let shared = sk.state_of().shared();
         sk.state() == state::ESTABLISHED
             && shared.is(flag::AGREED)
-            && !shared.is(flag::FALLBACK | flag::QUEUED)
+            && !shared.is(flag::FALLBACK | flag::FAIL_WAIT | flag::QUEUED)
     }
 
     fn for_each(&mut self, f: &mut dyn FnMut(&SubflowInfo)) {

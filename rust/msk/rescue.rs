@@ -12,6 +12,7 @@ use super::{close, count, place, send, Msk, MskSock, Sub};
 use crate::netstate::Netns;
 use crate::observe::mib::Mib;
 use crate::observe::trace::{Flow, Reinject};
+use crate::proto::fallback::Verdict;
 use crate::proto::pm::Progress;
 use crate::proto::ranges::{Range, Ranges};
 use crate::proto::seq::Dsn;
@@ -37,6 +38,7 @@ fn waiting(guard: &mut Guard<'_, Msk>) -> bool {
     guard.inner().tx.una() != shared.snd_nxt.get()
         || shared.fin_due().is_some()
         || shared.is(flag::PENDING)
+        || shared.is(flag::FAIL_WAIT)
 }
 
 /// Sets the retransmission timer, unless it is set or there is nothing to wait for.
@@ -60,8 +62,55 @@ fn start(guard: &mut Guard<'_, Msk>) {
         .map(|sub| Glance::at(&sub.ssk).rto().0)
         .min()
         .unwrap_or(INTERVAL_MIN.0);
-    let interval = (rto.max(INTERVAL_MIN.0) << inner.backoff).min(INTERVAL_MAX.0);
+    let mut interval = (rto.max(INTERVAL_MIN.0) << inner.backoff).min(INTERVAL_MAX.0);
+    if let Some((due, _)) = inner.fail {
+        interval = interval.min(due.until().0.max(1));
+    }
     sk.set_timer(Timer::Retransmit, Jiffies::now().0 + interval);
+}
+
+/// MP_FAIL was said: the peer has TCP's retransmission timeout to answer it. Softirq, or process context.
+pub(super) fn await_answer(guard: &mut Guard<'_, Msk>) {
+    let Some(sub) = guard.inner().subs.first() else {
+        return;
+    };
+    let span = Jiffies(Glance::at(&sub.ssk).rto().0.max(INTERVAL_MIN.0));
+    guard.inner().fail = Some((Jiffies::now().after(span), span));
+    start(guard);
+}
+
+/// Whether the answer to MP_FAIL should have come: MP_FAIL is said again, with twice the time to answer it, or
+/// the subflow is reset (RFC 8684 section 3.7). Process context.
+fn look_for_answer(guard: &mut Guard<'_, Msk>) {
+    let msk = guard.sk().state_of();
+    if !msk.shared.is(flag::FAIL_WAIT) || msk.shared.is(flag::FALLBACK) {
+        msk.shared.clear(flag::FAIL_WAIT);
+        guard.inner().fail = None;
+        return;
+    }
+    let Some((_, span)) = guard.inner().fail.filter(|(due, _)| due.is_past()) else {
+        return;
+    };
+    let verdict = msk.fallback.lock().on_fail_timeout();
+    let Some(sub) = guard.inner().subs.first().cloned() else {
+        return;
+    };
+    match verdict {
+        Verdict::SendFail => {
+            let span = Jiffies(span.0 * 2);
+            guard.inner().fail = Some((Jiffies::now().after(span), span));
+            sub.ctx.set(sub_flag::FAIL_DUE);
+            Ssk::lock(&sub.ssk).send_ack();
+        }
+        Verdict::Reset { rst, .. } => {
+            msk.shared.clear(flag::FAIL_WAIT);
+            guard.inner().fail = None;
+            sub.ctx.reset_with(rst);
+            sub.ctx.set(sub_flag::FAIL_DUE | sub_flag::CLOSING);
+            close::later(guard, close::todo::RESET_MARKED);
+        }
+        _ => {}
+    }
 }
 
 /// The retransmission timer went off. Softirq, or process context in its place.
@@ -80,6 +129,7 @@ pub(super) fn on_timeout(guard: &mut Guard<'_, Msk>) {
 /// An interval is over. Process context.
 pub(super) fn tick(guard: &mut Guard<'_, Msk>) {
     let sk = guard.sk();
+    look_for_answer(guard);
     if sk.state() == state::CLOSE || sk.state_of().shared().is(flag::FALLBACK) {
         // After a fallback all is TCP's business.
         if sk.state() != state::CLOSE && waiting(guard) {

@@ -2,7 +2,7 @@
 
 //! What subflows tell the connection.
 
-use super::{close, count, fastopen, note, place, rx, send, ConnRef, Msk, MskSock};
+use super::{close, count, fastopen, note, place, rescue, rx, send, ConnRef, Msk, MskSock};
 use crate::netstate::Netns;
 use crate::observe::mib::Mib;
 use crate::observe::trace::{self, Event, Flow};
@@ -149,6 +149,7 @@ impl Connection for ConnRef {
     fn fall_back(&self, ssk: &mut Ssk<'_>, cause: FallbackCause) {
         if self.msk().shared.set(flag::FALLBACK) {
             trace_fallback(self.first_flow(ssk), cause);
+            self.msk().fallback.lock().on_fallback();
             let counter = match cause {
                 FallbackCause::NoDss => Mib::MpCapableDataFallback,
                 FallbackCause::InfiniteMapRx => Mib::InfiniteMapRx,
@@ -156,6 +157,7 @@ impl Connection for ConnRef {
                 FallbackCause::SimultaneousConnect => Mib::SimultConnectFallback,
                 FallbackCause::InfiniteMapTx => Mib::InfiniteMapTx,
                 FallbackCause::Vanished => Mib::MpCapableSynTxDrop,
+                FallbackCause::BadMapping => Mib::DssCorruptionFallback,
                 _ => Mib::DssFallback,
             };
             count(self.sk(), counter);
@@ -260,11 +262,22 @@ impl Connection for ConnRef {
         }
         let joined = subflow.is(sub_flag::JOIN);
         let seen = subflow.is(sub_flag::GOOD_CSUM);
-        self.way_back().on_bad_checksum(joined, seen)
+        let verdict = self.way_back().on_bad_checksum(joined, seen);
+        if verdict == Verdict::SendFail {
+            self.msk().shared.set(flag::FAIL_WAIT);
+            if let Some(mut guard) = self.sk().lock_softirq(note::FAIL_SAID) {
+                rescue::await_answer(&mut guard);
+            }
+        }
+        verdict
     }
 
     fn mp_fail(&self) -> Verdict {
-        self.way_back().on_mp_fail()
+        let verdict = self.way_back().on_mp_fail();
+        if verdict == Verdict::StopFailTimer {
+            self.msk().shared.clear(flag::FAIL_WAIT);
+        }
+        verdict
     }
 
     fn tally(&self, what: Tally) {
@@ -273,6 +286,13 @@ impl Connection for ConnRef {
             Tally::ResetSeen => Mib::MpRstRx,
             Tally::FailSent => Mib::MpFailTx,
             Tally::FailSeen => Mib::MpFailRx,
+            Tally::MapConflict => Mib::DssNotMatching,
+            Tally::MapElsewhere => Mib::DssNoMatchTcp,
+            Tally::MapReset => Mib::DssCorruptionReset,
+            Tally::FallbackLate => Mib::FallbackFailed,
+            Tally::WindowShared => Mib::RcvWndShared,
+            Tally::WindowGaveWay => Mib::RcvWndConflictUpdate,
+            Tally::WindowWon => Mib::RcvWndConflict,
             Tally::Unwelcome(capable) => {
                 if capable {
                     count(self.sk(), Mib::MpCapableSynRx);
@@ -380,9 +400,8 @@ impl ConnRef {
     /// Whether and how the connection may still become plain TCP.
     fn way_back(&self) -> SpinGuard<'_, Fallback> {
         let mut fallback = self.msk().fallback.lock();
-        fallback.on_negotiated();
         if self.msk().shared.is(flag::MULTI | flag::REINJECTED) {
-            let _ = fallback.on_join();
+            fallback.forbid();
         }
         fallback
     }
@@ -437,6 +456,9 @@ fn trace_fallback(flow: Flow, cause: FallbackCause) {
 pub(super) fn deferred(guard: &mut Guard<'_, Msk>, notes: u32) {
     if notes & note::FALLBACK != 0 {
         on_fallback(guard);
+    }
+    if notes & note::FAIL_SAID != 0 {
+        rescue::await_answer(guard);
     }
     if notes & note::JOINED != 0 {
         super::join::take_in(guard);

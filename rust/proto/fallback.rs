@@ -50,18 +50,6 @@ pub enum FallbackCause {
     InfiniteMapTx,
 }
 
-/// Whether a connection speaks MPTCP.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Mode {
-    /// The handshake is under way.
-    #[default]
-    Negotiating,
-    /// It does.
-    Mptcp,
-    /// It does not, for good.
-    Fallback(FallbackCause),
-}
-
 /// What to do about something that went wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verdict {
@@ -69,11 +57,10 @@ pub enum Verdict {
     Continue,
     /// The connection is plain TCP now.
     Fallback,
-    /// Send MP_FAIL on an ACK at once, deliver the data, and reset the subflow if the peer's MP_FAIL
-    /// does not come in time.
+    /// Send MP_FAIL on an ACK at once, deliver the data, and call [`Fallback::on_fail_timeout`] if the
+    /// peer's MP_FAIL does not come in time.
     SendFail,
-    /// Send MP_FAIL on an ACK at once, and an infinite mapping with the next data; report that with
-    /// [`Fallback::on_infinite_map_sent`].
+    /// Send MP_FAIL on an ACK at once, and fall back, which the infinite mapping tells.
     AnswerFail,
     /// The peer's answer is here: stop the timer that [`Verdict::SendFail`] asked for.
     StopFailTimer,
@@ -86,13 +73,17 @@ pub enum Verdict {
     },
 }
 
+/// How often MP_FAIL is said: it is an option of an ACK, which nothing sends again.
+pub const FAIL_TIMES: u8 = 3;
+
 /// The way back to plain TCP.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Fallback {
-    mode: Mode,
+    /// It was taken.
+    taken: bool,
     allowed: bool,
-    subflows_allowed: bool,
-    fail_sent: bool,
+    /// How often MP_FAIL was said, and not answered.
+    fails: u8,
 }
 
 impl Default for Fallback {
@@ -105,75 +96,22 @@ impl Fallback {
     /// A connection that has not begun: everything is possible.
     pub const fn new() -> Self {
         Self {
-            mode: Mode::Negotiating,
+            taken: false,
             allowed: true,
-            subflows_allowed: true,
-            fail_sent: false,
+            fails: 0,
         }
     }
 
-    /// What the connection speaks.
-    #[inline]
-    pub const fn mode(&self) -> Mode {
-        self.mode
+    /// A further subflow has joined, or data was sent again on another one than its first: the bytes of no
+    /// subflow are the stream any more.
+    pub fn forbid(&mut self) {
+        self.allowed = self.taken;
     }
 
-    /// Whether it is plain TCP.
-    #[inline]
-    pub const fn is_fallback(&self) -> bool {
-        matches!(self.mode, Mode::Fallback(_))
-    }
-
-    /// Whether it could still become plain TCP.
-    #[inline]
-    pub const fn is_allowed(&self) -> bool {
-        self.allowed
-    }
-
-    /// Whether further subflows may be opened.
-    #[inline]
-    pub const fn subflows_allowed(&self) -> bool {
-        self.subflows_allowed && matches!(self.mode, Mode::Mptcp)
-    }
-
-    /// The handshake's options were exchanged.
-    pub fn on_negotiated(&mut self) {
-        if self.mode == Mode::Negotiating {
-            self.mode = Mode::Mptcp;
-        }
-    }
-
-    /// A subflow's handshake succeeded. Whether it may join: then the connection can't fall back any
-    /// more.
-    #[must_use]
-    pub fn on_join(&mut self) -> bool {
-        if !self.subflows_allowed() {
-            return false;
-        }
-        self.allowed = false;
-        true
-    }
-
-    /// Data is about to be sent again on a subflow other than its first. Whether it may: then the
-    /// connection can't fall back any more.
-    #[must_use]
-    pub fn on_reinject(&mut self) -> bool {
-        self.on_join()
-    }
-
-    /// Falls back if that is still possible, or says how the subflow is to be reset.
-    ///
-    /// Never resets during the handshake, when nothing forbids a fallback yet.
-    pub fn try_fallback(&mut self, cause: FallbackCause) -> Verdict {
-        if self.is_fallback() {
-            return Verdict::Continue;
-        }
-        if !self.allowed {
-            return reset(false, RstReason::MptcpSpecific);
-        }
-        self.mode = Mode::Fallback(cause);
-        self.subflows_allowed = false;
-        Verdict::Fallback
+    /// The connection is plain TCP.
+    pub fn on_fallback(&mut self) {
+        self.taken = true;
+        self.fails = 0;
     }
 
     /// A checksum was wrong. `joined`: the subflow is not the connection's first. `valid_seen`: an
@@ -182,60 +120,54 @@ impl Fallback {
     /// If the very first one is wrong, a middlebox was at work from the beginning and both sides know
     /// where they are.
     pub fn on_bad_checksum(&mut self, joined: bool, valid_seen: bool) -> Verdict {
-        if self.is_fallback() {
-            return Verdict::Continue;
+        if self.taken {
+            Verdict::Continue
+        } else if joined || !self.allowed {
+            reset(RstReason::MiddleboxInterference)
+        } else if !valid_seen {
+            self.on_fallback();
+            Verdict::Fallback
+        } else if self.fails > 0 {
+            Verdict::Continue
+        } else {
+            self.fails = 1;
+            Verdict::SendFail
         }
-        if !joined && !valid_seen {
-            return self.try_fallback(FallbackCause::Checksum);
-        }
-        if joined || !self.allowed {
-            return reset(true, RstReason::MiddleboxInterference);
-        }
-        self.subflows_allowed = false;
-        if self.fail_sent {
-            return Verdict::Continue;
-        }
-        self.fail_sent = true;
-        Verdict::SendFail
     }
 
     /// MP_FAIL arrived.
     pub fn on_mp_fail(&mut self) -> Verdict {
-        if self.is_fallback() || !self.allowed {
+        if self.taken || !self.allowed {
             // With a RST it says why; alone it asks for what can't be done.
-            return Verdict::Continue;
+            Verdict::Continue
+        } else if core::mem::take(&mut self.fails) > 0 {
+            Verdict::StopFailTimer
+        } else {
+            Verdict::AnswerFail
         }
-        self.subflows_allowed = false;
-        if self.fail_sent {
-            self.fail_sent = false;
-            return Verdict::StopFailTimer;
-        }
-        Verdict::AnswerFail
     }
 
-    /// An infinite mapping arrived.
-    pub fn on_infinite_map(&mut self) -> Verdict {
-        self.try_fallback(FallbackCause::InfiniteMapRx)
-    }
-
-    /// The infinite mapping that answers an MP_FAIL was sent.
-    pub fn on_infinite_map_sent(&mut self) -> Verdict {
-        self.try_fallback(FallbackCause::InfiniteMapTx)
-    }
-
-    /// The peer did not answer MP_FAIL in time.
+    /// The peer did not answer MP_FAIL in time: it is said again, or there is no way back.
     pub fn on_fail_timeout(&mut self) -> Verdict {
-        if !self.fail_sent || self.is_fallback() {
-            return Verdict::Continue;
+        match self.fails {
+            0 => Verdict::Continue,
+            _ if self.taken => Verdict::Continue,
+            times if times < FAIL_TIMES => {
+                self.fails = times.saturating_add(1);
+                Verdict::SendFail
+            }
+            _ => {
+                self.fails = 0;
+                reset(RstReason::MiddleboxInterference)
+            }
         }
-        self.fail_sent = false;
-        reset(true, RstReason::MiddleboxInterference)
     }
 }
 
-fn reset(fail: bool, reason: RstReason) -> Verdict {
+/// A reset with MP_FAIL.
+fn reset(reason: RstReason) -> Verdict {
     Verdict::Reset {
-        fail,
+        fail: true,
         rst: TcpRst { flags: 0, reason },
     }
 }
@@ -244,91 +176,60 @@ fn reset(fail: bool, reason: RstReason) -> Verdict {
 mod tests {
     use super::*;
 
-    fn mptcp() -> Fallback {
-        let mut fallback = Fallback::new();
-        fallback.on_negotiated();
-        fallback
-    }
-
     fn is_reset(verdict: Verdict) -> bool {
-        matches!(verdict, Verdict::Reset { .. })
-    }
-
-    #[test]
-    fn a_handshake_without_options_falls_back_for_good() {
-        let mut f = Fallback::new();
-        assert!(!f.subflows_allowed());
-        let cause = FallbackCause::SynAckWithoutCapable;
-        assert_eq!(f.try_fallback(cause), Verdict::Fallback);
-        f.on_negotiated();
-        assert_eq!(f.mode(), Mode::Fallback(cause));
-        assert_eq!(f.try_fallback(FallbackCause::NoDss), Verdict::Continue);
-        assert!(!f.on_join() && !f.on_reinject());
+        matches!(verdict, Verdict::Reset { fail: true, .. })
     }
 
     #[test]
     fn a_joined_subflow_forbids_fallback() {
-        let mut f = mptcp();
-        assert!(f.on_join());
-        assert!(is_reset(f.try_fallback(FallbackCause::Unmapped)));
-        assert!(is_reset(f.on_infinite_map()));
+        let mut f = Fallback::new();
+        f.forbid();
+        assert!(is_reset(f.on_bad_checksum(false, false)));
+        assert!(is_reset(f.on_bad_checksum(false, true)));
+        assert!(is_reset(f.on_bad_checksum(true, false)));
         assert_eq!(f.on_mp_fail(), Verdict::Continue);
-        assert_eq!(f.mode(), Mode::Mptcp);
-        assert!(f.subflows_allowed());
-    }
-
-    #[test]
-    fn reinjected_data_forbids_fallback() {
-        let mut f = mptcp();
-        assert!(f.on_reinject());
-        let verdict = f.on_bad_checksum(false, true);
-        assert_eq!(
-            verdict,
-            Verdict::Reset {
-                fail: true,
-                rst: TcpRst {
-                    flags: 0,
-                    reason: RstReason::MiddleboxInterference
-                }
-            }
-        );
+        assert_eq!(f.on_fail_timeout(), Verdict::Continue);
     }
 
     #[test]
     fn the_first_checksum_decides_quietly() {
-        let mut f = mptcp();
+        let mut f = Fallback::new();
         assert_eq!(f.on_bad_checksum(false, false), Verdict::Fallback);
-        assert_eq!(f.mode(), Mode::Fallback(FallbackCause::Checksum));
-    }
-
-    #[test]
-    fn a_bad_checksum_on_a_joined_subflow_resets_it() {
-        let mut f = mptcp();
-        assert!(f.on_join());
-        assert!(is_reset(f.on_bad_checksum(true, false)));
-        assert!(!f.is_fallback());
+        assert_eq!(f.on_bad_checksum(false, false), Verdict::Continue);
+        f.forbid();
+        assert_eq!(f.on_bad_checksum(false, true), Verdict::Continue);
+        assert_eq!(f.on_mp_fail(), Verdict::Continue);
     }
 
     #[test]
     fn mp_fail_is_answered_and_leads_to_fallback() {
-        let (mut here, mut there) = (mptcp(), mptcp());
+        let (mut here, mut there) = (Fallback::new(), Fallback::new());
         assert_eq!(here.on_bad_checksum(false, true), Verdict::SendFail);
         assert_eq!(here.on_bad_checksum(false, true), Verdict::Continue);
-        assert!(!here.on_join());
         assert_eq!(there.on_mp_fail(), Verdict::AnswerFail);
-        assert!(!there.on_reinject());
-        assert_eq!(there.on_infinite_map_sent(), Verdict::Fallback);
+        there.on_fallback();
         assert_eq!(here.on_mp_fail(), Verdict::StopFailTimer);
         assert_eq!(here.on_fail_timeout(), Verdict::Continue);
-        assert_eq!(here.on_infinite_map(), Verdict::Fallback);
-        assert!(here.is_fallback() && there.is_fallback());
+        here.on_fallback();
+        assert_eq!(there.on_mp_fail(), Verdict::Continue);
     }
 
     #[test]
     fn an_mp_fail_without_answer_resets() {
-        let mut f = mptcp();
+        let mut f = Fallback::new();
         assert_eq!(f.on_bad_checksum(false, true), Verdict::SendFail);
+        for _ in 1..FAIL_TIMES {
+            assert_eq!(f.on_fail_timeout(), Verdict::SendFail);
+        }
         assert!(is_reset(f.on_fail_timeout()));
+        assert_eq!(f.on_fail_timeout(), Verdict::Continue);
+    }
+
+    #[test]
+    fn a_fallback_for_another_reason_ends_the_wait() {
+        let mut f = Fallback::new();
+        assert_eq!(f.on_bad_checksum(false, true), Verdict::SendFail);
+        f.on_fallback();
         assert_eq!(f.on_fail_timeout(), Verdict::Continue);
     }
 }

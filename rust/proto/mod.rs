@@ -7,7 +7,7 @@
 //! The module and the host tests build the same files.
 //!
 //! - [`option`]: the wire format. [`crypto`], [`checksum`], [`seq`]: what it is made of.
-//! - [`handshake`], [`establish`], [`fallback`], [`conn`]: what a connection and a subflow may do next.
+//! - [`handshake`], [`fallback`], [`conn`]: what a connection and a subflow may do next.
 //! - [`tx_map`], [`rx_map`], [`reorder`], [`window`]: which byte is where, and may be sent. Their
 //!   memory is [`storage`]'s.
 //! - [`sched`], [`pm`]: which subflow carries data, and which subflows there are.
@@ -39,7 +39,6 @@
 pub mod checksum;
 pub mod conn;
 pub mod crypto;
-pub mod establish;
 pub mod fallback;
 pub mod handshake;
 pub mod option;

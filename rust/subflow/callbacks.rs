@@ -375,8 +375,16 @@ impl<C: Connection> Subflow<C> {
     #[cold]
     fn on_oddity(&self, ssk: &mut Ssk<'_>, conn: &C) {
         if self.clear(flag::BAD_MAP) {
-            self.reset_with(join::refusal(RstReason::MptcpSpecific, false));
-            conn.reset_subflow(ssk, self);
+            let seq = Ssn(ssk.copied_seq());
+            if !conn.shared().confirmed() && self.excuse(conn.shared(), seq).is_some() {
+                self.fall_back(ssk, conn, FallbackCause::BadMapping);
+                self.set(flag::INFINITE);
+                self.on_data_ready(ssk);
+            } else {
+                conn.tally(Tally::MapReset);
+                self.reset_with(join::refusal(RstReason::MptcpSpecific, false));
+                conn.reset_subflow(ssk, self);
+            }
         }
         if self.clear(flag::FAIL_SEEN) && conn.mp_fail() == Verdict::AnswerFail {
             self.fail_dsn
@@ -389,6 +397,9 @@ impl<C: Connection> Subflow<C> {
         }
         if self.clear(flag::PEER_PLAIN) {
             if self.is(flag::JOIN) || conn.shared().is(shared::flag::MULTI) {
+                if !self.is(flag::JOIN) {
+                    conn.tally(Tally::FallbackLate);
+                }
                 self.reset_with(join::refusal(RstReason::MiddleboxInterference, false));
                 conn.reset_subflow(ssk, self);
             } else {

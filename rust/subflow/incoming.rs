@@ -267,7 +267,12 @@ impl<C: Connection> Subflow<C> {
                     Ok(_) => {}
                     // Without its mapping the data is worth nothing; it will be sent again.
                     Err(MapError::NoSpace) => return false,
-                    Err(_) => {
+                    Err(error) => {
+                        conn.tally(if error == MapError::Conflict {
+                            Tally::MapConflict
+                        } else {
+                            Tally::MapElsewhere
+                        });
                         self.set(flag::BAD_MAP);
                     }
                 }

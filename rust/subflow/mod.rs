@@ -186,6 +186,20 @@ pub enum Tally {
     FailSent,
     /// One has come.
     FailSeen,
+    /// A mapping contradicts an earlier one.
+    MapConflict,
+    /// A mapping is for other bytes than those that come.
+    MapElsewhere,
+    /// The subflow is reset because of its mappings.
+    MapReset,
+    /// The connection cannot become plain TCP any more, which would have helped.
+    FallbackLate,
+    /// The window announced is another subflow's.
+    WindowShared,
+    /// Another subflow has announced a window in the same moment, further than this one's.
+    WindowGaveWay,
+    /// Another subflow has announced a window in the same moment, less far than this one's.
+    WindowWon,
     /// A SYN that joins nothing has come where only joins are welcome, with MP_CAPABLE or without.
     Unwelcome(bool),
 }

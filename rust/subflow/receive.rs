@@ -3,10 +3,12 @@
 //! Data, taken out of TCP and given to the connection. Nothing is copied: packets change their queue.
 
 use super::shared::{self, Shared};
+use super::join::refusal;
 use super::trace::Front;
-use super::{flag, Connection, Subflow};
+use super::{flag, Connection, Subflow, Tally};
 use crate::proto::checksum::Checksum;
 use crate::proto::fallback::{FallbackCause, Verdict};
+use crate::proto::option::RstReason;
 use crate::proto::seq::{Dsn, Ssn};
 use crate::sys::sock::{state, RCV_SHUTDOWN};
 use crate::sys::tcp::Ssk;
@@ -172,6 +174,13 @@ impl<C: Connection> Subflow<C> {
             return Some((shared.rcv_nxt.get(), len));
         }
         let Some(cause) = self.excuse(shared, seq) else {
+            if !self.maps.lock().is_empty() {
+                conn.tally(Tally::MapElsewhere);
+            }
+            if !self.is(flag::JOIN) {
+                conn.tally(Tally::FallbackLate);
+            }
+            self.reset_with(refusal(RstReason::MiddleboxInterference, false));
             conn.reset_subflow(ssk, self);
             return None;
         };
@@ -186,7 +195,7 @@ impl<C: Connection> Subflow<C> {
     /// subflow's bytes have been the stream, the connection may become plain TCP: but not when options have
     /// been seen to pass in both directions, because the peer would wait for DATA_ACKs.
     #[cold]
-    fn excuse(&self, shared: &Shared, seq: Ssn) -> Option<FallbackCause> {
+    pub(super) fn excuse(&self, shared: &Shared, seq: Ssn) -> Option<FallbackCause> {
         let first = seq == self.irs().add(1);
         if self.is(flag::JOIN) || shared.is(shared::flag::MULTI) {
             return None;

@@ -31,6 +31,19 @@ impl AtomicDsn {
         self.0.store(to.0, Ordering::Release);
     }
 
+    /// Makes it `to` if it is `from`.
+    ///
+    /// # Errors
+    ///
+    /// What it is instead.
+    #[inline]
+    pub fn replace(&self, from: Dsn, to: Dsn) -> Result<(), Dsn> {
+        self.0
+            .compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed)
+            .map(|_| ())
+            .map_err(Dsn)
+    }
+
     /// Moves it forward to `to`; never back. True if it moved.
     #[inline]
     pub fn advance(&self, to: Dsn) -> bool {
@@ -46,6 +59,28 @@ impl AtomicDsn {
         }
         false
     }
+}
+
+/// A window that a segment announces.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Announced {
+    /// The window field.
+    pub field: u16,
+    /// The same in bytes.
+    pub bytes: u32,
+    /// It is more than what is free: so much was announced before.
+    pub raised: bool,
+    /// Another subflow announced a window in the same moment.
+    pub conflict: Option<Conflict>,
+}
+
+/// What became of a window, another subflow having announced one in the same moment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Conflict {
+    /// The other one's edge lay further, and is announced.
+    GaveWay,
+    /// Its own edge lay further.
+    Won,
 }
 
 /// A moment that others ask for.
@@ -110,6 +145,8 @@ pub mod flag {
     pub const CONFIRMED: u32 = 1 << 10;
     /// Data has come from behind the peer's DATA_FIN.
     pub const BEYOND_FIN: u32 = 1 << 12;
+    /// MP_FAIL was said, and the peer's answer has to come.
+    pub const FAIL_WAIT: u32 = 1 << 13;
 }
 
 /// See the module.
@@ -258,16 +295,38 @@ impl Shared {
         self.rcv_nxt.get() != self.rcv_acked.get() && !self.is(flag::FALLBACK)
     }
 
-    /// The window field of a segment that leaves with the DATA_ACK `rcv_nxt`, `free` bytes being free, and
-    /// the same in bytes.
+    /// The window of a segment that leaves with the DATA_ACK `rcv_nxt`, `free` bytes being free.
     #[inline]
-    pub fn announce(&self, rcv_nxt: Dsn, free: u32, wscale: u8) -> (u16, u32) {
-        let mut window = RcvWindow {
-            right_edge: self.rcv_edge.get(),
-        };
-        let field = window.announce(rcv_nxt, free, wscale);
-        self.rcv_edge.advance(window.right_edge);
-        (field, u32::from(field) << wscale)
+    pub fn announce(&self, rcv_nxt: Dsn, free: u32, wscale: u8) -> Announced {
+        self.announce_over(self.rcv_edge.get(), rcv_nxt, free, wscale)
+    }
+
+    /// As [`Self::announce`], `edge` being what was announced before.
+    #[inline]
+    pub fn announce_over(&self, mut edge: Dsn, rcv_nxt: Dsn, free: u32, wscale: u8) -> Announced {
+        let mut conflict = None;
+        loop {
+            let mut window = RcvWindow { right_edge: edge };
+            let field = window.announce(rcv_nxt, free, wscale);
+            let to = window.right_edge;
+            if to != edge {
+                if let Err(other) = self.rcv_edge.replace(edge, to) {
+                    conflict = Some(if other.after(to) {
+                        Conflict::GaveWay
+                    } else {
+                        Conflict::Won
+                    });
+                    edge = other;
+                    continue;
+                }
+            }
+            return Announced {
+                field,
+                bytes: u32::from(field) << wscale,
+                raised: u32::from(field) > free >> wscale,
+                conflict,
+            };
+        }
     }
 
     /// A DATA_ACK `ack` with a window of `window` bytes. Acknowledgements of what was not sent are

@@ -6,7 +6,7 @@
 //! each packet that the segment is cut into. So what is written depends on the sequence number alone: the
 //! record that [`super::send`] made when the bytes were queued.
 
-use super::shared::Shared;
+use super::shared::{Announced, Conflict, Shared};
 use super::{flag, Connection, Subflow, Tally};
 use crate::proto::checksum::Checksum;
 use crate::proto::crypto::add_addr_hmac;
@@ -66,19 +66,24 @@ impl<C: Connection> Subflow<C> {
         let rcv_nxt = shared.rcv_nxt.get();
         if shared.is(super::shared::flag::AGREED) {
             let free = ssk.window_from_space(conn.rcv_space()).max(0) as u32;
-            let (field, bytes) = shared.announce(rcv_nxt, free, ssk.rcv_wscale());
-            seg.set_window(field);
-            ssk.announced_window(bytes);
-            self.trace_window(conn, ssk.sock(), rcv_nxt, bytes, free);
+            let said = shared.announce(rcv_nxt, free, ssk.rcv_wscale());
+            seg.set_window(said.field);
+            if said.raised && said.bytes > ssk.rcv_wnd() || said.conflict.is_some() {
+                Self::count_window(conn, &said);
+            }
+            ssk.announced_window(said.bytes);
+            self.trace_window(conn, ssk.sock(), rcv_nxt, said.bytes, free);
         }
         if !self.is(flag::MPTCP) {
             return;
         }
+        let payload = seg.payload_len();
+        // Beside MP_FAIL there is no room for a mapping.
+        let fail = payload == 0 && self.is(flag::FAIL_DUE);
         if shared.is(super::shared::flag::FALLBACK) {
-            if flags & tcp::RST == 0 {
-                if self.is(flag::FAIL_DUE) {
-                    self.say_fail(conn, &mut buf);
-                }
+            if fail && flags & tcp::RST == 0 {
+                self.say_fail(conn, &mut buf);
+            } else if flags & tcp::RST == 0 {
                 self.infinite(shared, Ssn(seq), &mut buf);
             }
             return append(seg, &buf);
@@ -91,7 +96,7 @@ impl<C: Connection> Subflow<C> {
                 .emit(&mut buf);
             }
         }
-        if self.is(flag::FAIL_DUE) {
+        if fail {
             self.say_fail(conn, &mut buf);
         }
         if flags & tcp::RST != 0 {
@@ -101,7 +106,9 @@ impl<C: Connection> Subflow<C> {
             }
             return append(seg, &buf);
         }
-        let payload = seg.payload_len();
+        if fail {
+            return append(seg, &buf);
+        }
         let saying = Saying {
             shared,
             rcv_nxt,
@@ -124,6 +131,20 @@ impl<C: Connection> Subflow<C> {
         }
     }
 
+    /// The window that is announced is not what there is room for.
+    #[cold]
+    fn count_window(conn: &C, said: &Announced) {
+        // TCP would not have said so much by itself: another subflow has.
+        if said.raised && conn.shared().is(super::shared::flag::MULTI) {
+            conn.tally(Tally::WindowShared);
+        }
+        match said.conflict {
+            Some(Conflict::GaveWay) => conn.tally(Tally::WindowGaveWay),
+            Some(Conflict::Won) => conn.tally(Tally::WindowWon),
+            None => {}
+        }
+    }
+
     /// The option of the first subflow's SYN. None any more when it was sent some times and not answered: then a SYN
     /// without it may get through (RFC 8684 section 3.1).
     fn capable_syn(&self, ssk: &mut Ssk<'_>, conn: &C, buf: &mut OptionBuf) {
@@ -139,7 +160,7 @@ impl<C: Connection> Subflow<C> {
         }
     }
 
-    /// MP_FAIL, once: it goes beside whatever else there is to say.
+    /// MP_FAIL, once: on a segment without data.
     #[cold]
     fn say_fail(&self, conn: &C, buf: &mut OptionBuf) {
         self.clear(flag::FAIL_DUE);
