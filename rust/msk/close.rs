@@ -291,8 +291,12 @@ pub(super) fn on_subflow(guard: &mut Guard<'_, Msk>, ssk: Option<&mut Ssk<'_>>) 
         }
         return;
     };
-    let err = first.ssk.err();
+    // TCP, on another CPU perhaps, notes the error first and then changes the state.
+    let closed = |sub: &Sub| sub.ssk.state() == state::CLOSE;
+    let all = guard.inner().subs.iter().all(closed);
     let now = first.ssk.state();
+    core::sync::atomic::fence(core::sync::atomic::Ordering::Acquire);
+    let err = first.ssk.err();
     // A second one may have failed before there were two.
     if shared.is(flag::MULTI) || guard.inner().subs.len() > 1 {
         later(guard, todo::REAP);
@@ -317,11 +321,6 @@ pub(super) fn on_subflow(guard: &mut Guard<'_, Msk>, ssk: Option<&mut Ssk<'_>>) 
         act(guard, actions);
         return;
     }
-    let all = guard
-        .inner()
-        .subs
-        .iter()
-        .all(|sub| sub.ssk.state() == state::CLOSE);
     if all && sk.state() != state::CLOSE && sk.state() != state::LISTEN {
         if err != 0 && !shared.is(flag::MULTI) {
             sk.report_error(err);

@@ -127,11 +127,7 @@ impl Connection for ConnRef {
 
     fn vanished(&self) {
         let sk = self.sk();
-        if Net::of(sk)
-            .state::<Netns>()
-            .sysctls
-            .blackhole_detected()
-        {
+        if Net::of(sk).state::<Netns>().sysctls.blackhole_detected() {
             count(sk, Mib::Blackhole);
         }
     }

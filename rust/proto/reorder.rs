@@ -151,7 +151,10 @@ impl<P: Payload, S: Storage<Run<P>>> Reorder<P, S> {
             Some(last) if last.end() == dsn => self.runs.len().saturating_sub(1),
             Some(_) => self.runs.partition_point(|run| run.end().before(dsn)),
         };
-        let tail = self.runs.back().is_some_and(|last| last.end().at_or_before(dsn));
+        let tail = self
+            .runs
+            .back()
+            .is_some_and(|last| last.end().at_or_before(dsn));
         // The run that the data continues, if any: it reaches up to `dsn` or beyond.
         let mut left = false;
         let mut merged = false;

@@ -68,69 +68,6 @@ impl RcvWindow {
     }
 }
 
-/// What a DATA_ACK and its window changed.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct WindowUpdate {
-    /// Bytes acknowledged for the first time.
-    pub acked: u64,
-    /// The right edge moved: there may be more to send.
-    pub opened: bool,
-}
-
-/// The window that the peer announced.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct SndWindow {
-    /// The first data sequence number not acknowledged.
-    pub snd_una: Dsn,
-    /// The first data sequence number that may not be sent.
-    pub right_edge: Dsn,
-}
-
-impl SndWindow {
-    /// The window after the handshake: the first byte is `first`, and `window` bytes may be sent.
-    #[inline]
-    pub const fn new(first: Dsn, window: u32) -> Self {
-        Self {
-            snd_una: first,
-            right_edge: first.add(window as u64),
-        }
-    }
-
-    /// Takes a DATA_ACK and the window beside it, in bytes (`raw << wscale`). `snd_nxt` is the highest
-    /// number sent, plus one.
-    ///
-    /// Old ones arrive on slow subflows and change nothing; the right edge of a DATA_ACK for what was
-    /// never sent is not believed.
-    #[inline]
-    pub fn update(&mut self, data_ack: Dsn, window: u32, snd_nxt: Dsn) -> WindowUpdate {
-        if data_ack.after(snd_nxt) {
-            return WindowUpdate::default();
-        }
-        let mut update = WindowUpdate::default();
-        let edge = data_ack.add(u64::from(window));
-        if edge.after(self.right_edge) {
-            self.right_edge = edge;
-            update.opened = true;
-        }
-        if data_ack.after(self.snd_una) {
-            update.acked = data_ack.0.wrapping_sub(self.snd_una.0);
-            self.snd_una = data_ack;
-        }
-        update
-    }
-
-    /// Bytes that may be sent from `dsn` on.
-    #[inline]
-    pub const fn available(&self, dsn: Dsn) -> u64 {
-        let available = self.right_edge.since(dsn);
-        if available > 0 {
-            available as u64
-        } else {
-            0
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,30 +114,5 @@ mod tests {
         assert_eq!(window.allowed(Dsn(90), 100), 10);
         assert_eq!(window.allowed(Dsn(100), 1), 0);
         assert_eq!(window.allowed(Dsn(200), 1), 0);
-    }
-
-    #[test]
-    fn the_sender_believes_the_rightmost_edge() {
-        let mut window = SndWindow::new(Dsn(0), 100);
-        assert_eq!(window.available(Dsn(40)), 60);
-        let update = window.update(Dsn(50), 100, Dsn(60));
-        assert_eq!((update.acked, update.opened), (50, true));
-        assert_eq!(window.right_edge, Dsn(150));
-        // An older one, from a slower subflow.
-        assert_eq!(
-            window.update(Dsn(40), 100, Dsn(60)),
-            WindowUpdate::default()
-        );
-        // The same DATA_ACK, more space.
-        let update = window.update(Dsn(50), 200, Dsn(60));
-        assert_eq!((update.acked, update.opened), (0, true));
-        // More acknowledged than was sent.
-        assert_eq!(
-            window.update(Dsn(61), 900, Dsn(60)),
-            WindowUpdate::default()
-        );
-        assert_eq!(window.snd_una, Dsn(50));
-        assert_eq!(window.available(Dsn(250)), 0);
-        assert_eq!(window.available(Dsn(300)), 0);
     }
 }

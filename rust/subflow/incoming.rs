@@ -258,6 +258,12 @@ impl<C: Connection> Subflow<C> {
                     self.set(flag::BAD_MAP);
                     return true;
                 }
+                if mapping.ssn == self.irs().add(1) && !shared.begins(mapping.dsn) {
+                    // The two ends do not mean the same key (RFC 8684 section 3.1).
+                    conn.tally(Tally::MapElsewhere);
+                    self.set(flag::BAD_MAP);
+                    return true;
+                }
                 let inserted = self.maps.lock().insert(mapping);
                 if inserted == Ok(Inserted::New) {
                     self.trace_mapping(sk, mapping);

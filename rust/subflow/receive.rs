@@ -2,8 +2,8 @@
 
 //! Data, taken out of TCP and given to the connection. Nothing is copied: packets change their queue.
 
-use super::shared::{self, Shared};
 use super::join::refusal;
+use super::shared::{self, Shared};
 use super::trace::Front;
 use super::{flag, Connection, Subflow, Tally};
 use crate::proto::checksum::Checksum;

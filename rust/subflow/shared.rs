@@ -263,6 +263,14 @@ impl Shared {
             .is_some_and(|agreed| dsn.since(agreed.first_dsn()) as u32 == offset)
     }
 
+    /// Whether the first byte of a subflow may be `dsn`: of the only one, it is the stream's first.
+    pub fn begins(&self, dsn: Dsn) -> bool {
+        self.subflows.load(Ordering::Relaxed) > 1
+            || self
+                .agreed()
+                .is_some_and(|agreed| dsn == agreed.first_dsn())
+    }
+
     /// The mapping of the connection's first data, if `capable` is the peer's: it repeats both keys.
     pub fn first_mapping(&self, capable: &MpCapable) -> Option<DssMap> {
         let agreed = self.agreed()?;

@@ -19,6 +19,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 sys.dont_write_bytecode = True
 
 import blackhole  # noqa: E402
+import damage  # noqa: E402
 import mptcp  # noqa: E402
 import tap  # noqa: E402
 import xfer  # noqa: E402
@@ -148,6 +149,9 @@ def main():
                     continue
                 outcome = tap.call(lambda: run(case, version, order), 60 * SLOW)
                 report.tell(name, outcome.problem)
+    for name, function in damage.TESTS.items():
+        if not words or any(word in name for word in words):
+            report.tell(name, tap.call(function, 90 * SLOW).problem)
     for label, function in blackhole.TESTS.items():
         for version in (4, 6):
             name = f"{label}, v{version}"

@@ -161,7 +161,10 @@ fn a_full_queue_hands_data_back() {
 fn numbers_wrap() {
     let mut q = queue();
     let start = Dsn(u64::MAX - 4);
-    assert!(matches!(q.insert(start.add(2), data(2, 8), start), Insert::Queued { .. }));
+    assert!(matches!(
+        q.insert(start.add(2), data(2, 8), start),
+        Insert::Queued { .. }
+    ));
     assert_eq!(
         q.insert(start, data(0, 4), start),
         Insert::InOrder(data(0, 2))

@@ -13,7 +13,6 @@ use mptcp_proto::rx_map::MapKind;
 use mptcp_proto::sched::{Candidate, DefaultScheduler, Demand, Pick, Scheduler};
 use mptcp_proto::seq::{Dsn, Ssn};
 use mptcp_proto::tx_map::{TxRecord, TxRecords, MAP_LEN_MAX};
-use mptcp_proto::window::SndWindow;
 
 /// TCP's timestamps, as they stand in front of every segment's options.
 const TIMESTAMPS: [u8; 12] = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
@@ -331,6 +330,66 @@ impl Sender {
         if let Some(Pick { id, burst }) = pick {
             self.reinjected += u64::from(burst);
             self.place(id as usize, una, burst.into());
+        }
+    }
+}
+
+/// What a DATA_ACK and its window changed.
+#[derive(Default)]
+struct WindowUpdate {
+    /// Bytes acknowledged for the first time.
+    acked: u64,
+    /// The right edge moved: there may be more to send.
+    opened: bool,
+}
+
+/// The window that the peer announced.
+#[derive(Default)]
+struct SndWindow {
+    /// The first data sequence number not acknowledged.
+    snd_una: Dsn,
+    /// The first data sequence number that may not be sent.
+    right_edge: Dsn,
+}
+
+impl SndWindow {
+    /// The window after the handshake: the first byte is `first`, and `window` bytes may be sent.
+    const fn new(first: Dsn, window: u32) -> Self {
+        Self {
+            snd_una: first,
+            right_edge: first.add(window as u64),
+        }
+    }
+
+    /// Takes a DATA_ACK and the window beside it, in bytes (`raw << wscale`). `snd_nxt` is the highest
+    /// number sent, plus one.
+    ///
+    /// Old ones arrive on slow subflows and change nothing; the right edge of a DATA_ACK for what was
+    /// never sent is not believed.
+    fn update(&mut self, data_ack: Dsn, window: u32, snd_nxt: Dsn) -> WindowUpdate {
+        if data_ack.after(snd_nxt) {
+            return WindowUpdate::default();
+        }
+        let mut update = WindowUpdate::default();
+        let edge = data_ack.add(u64::from(window));
+        if edge.after(self.right_edge) {
+            self.right_edge = edge;
+            update.opened = true;
+        }
+        if data_ack.after(self.snd_una) {
+            update.acked = data_ack.0.wrapping_sub(self.snd_una.0);
+            self.snd_una = data_ack;
+        }
+        update
+    }
+
+    /// Bytes that may be sent from `dsn` on.
+    const fn available(&self, dsn: Dsn) -> u64 {
+        let available = self.right_edge.since(dsn);
+        if available > 0 {
+            available as u64
+        } else {
+            0
         }
     }
 }
