@@ -39,6 +39,7 @@ mod sockets;
 mod storage;
 mod time;
 mod token;
+mod window;
 
 module! {
     type: Suites,

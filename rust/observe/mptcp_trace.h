@@ -73,7 +73,8 @@
 			 { 12, "bad-mapping" },				\
 			 { 13, "checksum" },				\
 			 { 14, "infinite-map-rx" },			\
-			 { 15, "infinite-map-tx" })
+			 { 15, "infinite-map-tx" },			\
+			 { 16, "vanished" })
 
 /* A subflow is looked at as one that could send. */
 TRACE_EVENT(mptcp_subflow_get_send,

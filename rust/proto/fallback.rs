@@ -34,8 +34,6 @@ pub enum FallbackCause {
     Incompatible,
     /// The SYN did not ask for MPTCP.
     Unavailable,
-    /// SYNs with MP_CAPABLE were not answered: the next one goes without it.
-    Vanished,
     /// The first segment after the handshake had no DSS: something strips options.
     NoDss,
     /// Data arrived that no mapping covers.
@@ -48,6 +46,8 @@ pub enum FallbackCause {
     InfiniteMapRx,
     /// This host sent one, because the peer saw a bad checksum.
     InfiniteMapTx,
+    /// SYNs with MP_CAPABLE were not answered: the next one goes without it.
+    Vanished,
 }
 
 /// What to do about something that went wrong.

@@ -266,9 +266,7 @@ impl Shared {
     /// Whether the first byte of a subflow may be `dsn`: of the only one, it is the stream's first.
     pub fn begins(&self, dsn: Dsn) -> bool {
         self.subflows.load(Ordering::Relaxed) > 1
-            || self
-                .agreed()
-                .is_some_and(|agreed| dsn == agreed.first_dsn())
+            || self.agreed().is_none_or(|agreed| dsn == agreed.first_dsn())
     }
 
     /// The mapping of the connection's first data, if `capable` is the peer's: it repeats both keys.

@@ -137,7 +137,7 @@ def until(moment):
 
 def doubles(version):
     """Each blackhole disables MPTCP for twice as long, until it works again; within the host it always does."""
-    span = 4 * SLOW
+    span = 6 * SLOW
     with World(version) as world:
         world.timeout(span)
 

@@ -7,6 +7,7 @@ damaged ends and the stream goes on by the other.
 
 import argparse
 import hashlib
+import hmac
 import os
 import socket
 import struct
@@ -14,6 +15,7 @@ import subprocess
 import threading
 import time
 
+import genl
 import mptcp
 import xfer
 from packet import ACK, CAPABLE, DSS, FAIL, JOIN, MAP, MPTCP, RST, SYN, TCPRST, padded, strip
@@ -31,9 +33,9 @@ DENIED = 3
 class End(threading.Thread):
     """One end of a connection, in the namespace of its host."""
 
-    def __init__(self, host, seed, open_it):
+    def __init__(self, host, size, seed, open_it):
         super().__init__(daemon=True)
-        self.host, self.seed, self.open_it = host, seed, open_it
+        self.host, self.size, self.seed, self.open_it = host, size, seed, open_it
         self.told = {"error": "did not end"}
         self.start()
 
@@ -43,7 +45,7 @@ class End(threading.Thread):
         try:
             with self.open_it() as sock:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                args = argparse.Namespace(file=None, size=SIZE, seed=self.seed, timeout=20 * SLOW, progress=0)
+                args = argparse.Namespace(file=None, size=self.size, seed=self.seed, timeout=20 * SLOW, progress=0)
                 self.told = xfer.exchange(sock, args, before)
         except (OSError, Failed) as e:
             self.told = {"error": f"{type(e).__name__}: {e}", "counters": mptcp.changed(before, mptcp.counters())}
@@ -54,7 +56,7 @@ class World(Path):
 
     def __init__(self, middle, two=False, checksum=False):
         super().__init__(middle)
-        self.two = two
+        self.two, self.listener = two, None
         for number, host in ((1, self.client), (2, self.server)):
             host.sysctl("net/mptcp/checksum_enabled", int(checksum))
             if two:
@@ -65,17 +67,18 @@ class World(Path):
             with self.client.inside():
                 subprocess.run(["ip", "mptcp", "endpoint", "add", SECOND[0], "dev", "tun0", "subflow"], check=True)
 
-    def exchange(self):
+    def exchange(self, size=SIZE):
         """Both ends send and receive at once; what they tell."""
         ready = threading.Event()
 
         def serve():
-            with mptcp.stream(socket.AF_INET, mptcp.IPPROTO_MPTCP) as listener:
-                listener.bind(("", PORT))
-                listener.listen(5)
-                listener.settimeout(20 * SLOW)
-                ready.set()
-                return listener.accept()[0]
+            # It goes on listening, for joins.
+            self.listener = mptcp.stream(socket.AF_INET, mptcp.IPPROTO_MPTCP)
+            self.listener.bind(("", PORT))
+            self.listener.listen(5)
+            self.listener.settimeout(20 * SLOW)
+            ready.set()
+            return self.listener.accept()[0]
 
         def connect():
             ready.wait()
@@ -84,14 +87,15 @@ class World(Path):
             sock.connect((SERVER[4], PORT))
             if self.two:
                 end = time.monotonic() + 10 * SLOW
-                while mptcp.info(sock)["subflows"] < 1:
+                while not mptcp.counters()["MPJoinSynAckRx"]:
                     expect(time.monotonic() < end, "no second subflow")
                     time.sleep(0.01)
             return sock
 
-        ends = [End(self.client, 1, connect), End(self.server, 2, serve)]
+        ends = [End(self.client, size, 1, connect), End(self.server, size, 2, serve)]
         for end in ends:
             end.join(60 * SLOW)
+        self.listener.close()
         expect(not self.problem, f"the middlebox: {self.problem!r}")
         return [end.told for end in ends]
 
@@ -107,15 +111,19 @@ class Damage:
 
     def __init__(self, harm, two, once=True, after=60_000, hides=None):
         self.harm, self.two, self.once, self.after, self.hides = harm, two, once, after, hides
-        self.seen, self.done = 0, 0
+        self.seen, self.done, self.acks = 0, 0, set()
 
     def __call__(self, packet, to_server):
         if self.done and self.hides:
             self.hides(packet, to_server)
+        # What is to be too late for plain TCP must not come before data of the server is acknowledged.
+        confirmed = len(self.acks) > 2
+        if to_server and DSS in packet.mptcp():
+            self.acks.add(packet.mptcp()[DSS][4:12])
         if not to_server or not packet.payload or packet.flags & SYN or self.two != second(packet):
             return [packet]
         self.seen += len(packet.payload)
-        if self.seen < self.after or self.done and self.once:
+        if self.seen < self.after or not confirmed or self.done and self.once:
             return [packet]
         self.done += 1
         return self.harm(packet)
@@ -198,7 +206,8 @@ def nobody_answers():
         packet.keep(lambda option: option[0] != MPTCP or option[2] >> 4 != FAIL or packet.flags & RST)
 
     with World(Damage(flip, False, hides=hides), checksum=True) as world:
-        client, server = world.exchange()
+        # More than passes until MP_FAIL was said for the last time.
+        client, server = world.exchange(20 * SIZE)
     broken(client, server)
     counted(server, {"DataCsumErr": 1, "MPFailTx": 4, "MPFailRx": 0, "MPRstTx": 1})
     counted(client, {"MPRstRx": 1})
@@ -273,25 +282,59 @@ def one_of_two(harm, once, wanted, checksum=False):
 class Joiner:
     """Sees the keys of a connection, and joins it from a port of nobody's."""
 
-    def __init__(self):
-        self.token, self.sent, self.answer = None, False, None
+    NONCE = b"abcd"
+
+    def __init__(self, port=PORT):
+        self.port, self.keys, self.token, self.sent, self.answer = port, None, None, False, None
 
     def __call__(self, packet, to_server):
         if not to_server and packet.dport == 999:
-            self.answer = packet
-            return []
+            return self.answered(packet)
         option = packet.mptcp().get(CAPABLE)
-        if not to_server and packet.flags & SYN and option:
-            self.token = hashlib.sha256(option[4:12]).digest()[:4]
-        if to_server and self.token and packet.payload and not self.sent and self.answered(packet):
+        if to_server and option and len(option) >= 20:
+            self.keys = option[4:20]
+            self.token = hashlib.sha256(option[12:20]).digest()[:4]
+        # The connection is confirmed when the client says DSS, not MP_CAPABLE.
+        if to_server and self.token and packet.payload and not self.sent and DSS in packet.mptcp():
             self.sent = True
-            area = bytes([MPTCP, 12, JOIN << 4, 7]) + self.token + b"abcd"
-            return [packet, packet.copy(sport=999, seq=77, ack=0, flags=SYN, payload=b"", area=area)]
+            self.before()
+            area = bytes([MPTCP, 12, JOIN << 4, 7]) + self.token + self.NONCE
+            return [packet, packet.copy(sport=999, dport=self.port, seq=77, ack=0, flags=SYN, payload=b"", area=area)]
         return [packet]
 
+    def before(self):
+        """The join is about to begin."""
+
     def answered(self, packet):
-        """Whether the connection is confirmed: the client says DSS, not MP_CAPABLE."""
-        return DSS in packet.mptcp()
+        """This is what the server says. Nothing of it goes on."""
+        self.answer = packet
+        return []
+
+
+class Late(Joiner):
+    """Joins a port that is announced when the SYN comes, and is not any more when the third ACK does."""
+
+    world = None
+
+    def pm(self, command, *attrs):
+        with self.world.server.inside(), genl.Genl() as netlink:
+            netlink.ask(command, genl.u32(genl.TOKEN, int.from_bytes(self.token, "big")), *attrs)
+
+    def before(self):
+        self.pm(genl.ANNOUNCE, genl.address(SERVER[4], id=3, flags=genl.SIGNAL, port=self.port))
+
+    def answered(self, packet):
+        self.answer = packet
+        option = packet.mptcp().get(JOIN)
+        if packet.flags & SYN and option:
+            self.pm(genl.REMOVE, genl.u8(genl.LOC_ID, 3))
+            proof = hmac.digest(self.keys, self.NONCE + option[12:16], "sha256")[:20]
+            area = bytes([MPTCP, 24, JOIN << 4, 0]) + proof
+            back = packet.copy(sport=packet.dport, dport=packet.sport, seq=78, ack=(packet.seq + 1) % 2**32, flags=ACK,
+                               area=area)
+            back.ip = packet.ip[:12] + packet.ip[16:20] + packet.ip[12:16] + packet.ip[20:]
+            self.world.send(back, True)
+        return []
 
 
 def joins(allowed):
@@ -311,6 +354,22 @@ def joins(allowed):
             equal(reason[3], DENIED, "the reason of the reset")
 
 
+def port_is_withdrawn():
+    """Somebody listens on that port, but for others."""
+    middle = Late(PORT + 1)
+    with World(middle) as world:
+        middle.world = world
+        world.server.sysctl("net/mptcp/pm_type", 1)
+        with world.server.inside(), mptcp.stream(socket.AF_INET, mptcp.IPPROTO_MPTCP) as other:
+            other.bind(("", PORT + 1))
+            other.listen(5)
+            client, server = world.exchange()
+        whole(client, server)
+        expect(middle.answer and middle.answer.flags & RST, f"the last answer was {middle.answer}")
+        equal(middle.answer.mptcp()[TCPRST][3], DENIED, "the reason of the reset")
+        counted(server, {"MPJoinPortSynRx": 1, "MismatchPortSynRx": 0, "MismatchPortAckRx": 1, "MPJoinAckRx": 0})
+
+
 TESTS = {
     "data changes, one subflow": is_answered,
     "data changes, and MP_FAIL is lost": nobody_answers,
@@ -328,6 +387,7 @@ TESTS = {
         lambda: one_of_two(lambda packet: [altered(packet, other_ssn)], False,
                            {"DSSNoMatchTCP": True, "DSSCorruptionReset": 1}),
     "options vanish on the second subflow": lambda: one_of_two(without_options, False, {"FallbackFailed": 0}),
+    "a join to a port that is withdrawn meanwhile": port_is_withdrawn,
     "a join to the first address, which is allowed": lambda: joins(True),
     "a join to the first address, which the C flag denies": lambda: joins(False),
 }

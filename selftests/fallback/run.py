@@ -153,10 +153,11 @@ def main():
         if not words or any(word in name for word in words):
             report.tell(name, tap.call(function, 90 * SLOW).problem)
     for label, function in blackhole.TESTS.items():
-        for version in (4, 6):
+        # The longest of them has nothing to do with addresses.
+        for version in (4,) if function is blackhole.doubles else (4, 6):
             name = f"{label}, v{version}"
             if not words or any(word in name for word in words):
-                report.tell(name, tap.call(lambda: function(version), 90 * SLOW).problem)
+                report.tell(name, tap.call(lambda: function(version), 120 * SLOW).problem)
     return report.plan()
 
 
