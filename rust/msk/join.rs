@@ -204,7 +204,6 @@ pub(super) fn settle(guard: &mut Guard<'_, Msk>) {
     // Where memory is short, this waits for it.
     let _ = guard.inner().subs.reserve(1, GFP_KERNEL);
     take_in(guard);
-    let sk = guard.sk();
     for index in 0..guard.inner().subs.len() {
         let Some(sub) = guard.inner().subs.get(index).cloned() else {
             break;
