@@ -108,8 +108,14 @@ def link(client, server, number):
 
 
 def subflows(pair, count, *daemons):
-    until(lambda: [mptcp.info(sock)["subflows"] for sock in (pair.client, pair.server)] == [count, count],
-          f"{count} subflows", *daemons)
+    ends = pair.client, pair.server
+
+    def told():
+        return [mptcp.info(sock)["subflows"] for sock in ends]
+    try:
+        until(lambda: told() == [count, count], f"{count} subflows", *daemons)
+    except tap.Failed as err:
+        raise tap.Failed(f"{err}\nsubflows of client and server: {told()}") from err
 
 
 def exchange(pair):
