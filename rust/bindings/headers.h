@@ -50,8 +50,8 @@
 #include <linux/timer.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
-#include <linux/wait.h>
 #include <linux/utsname.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <net/addrconf.h>
 #include <net/checksum.h>

@@ -4,6 +4,7 @@
 
 use super::{close, count, note, pm, token, trace, ConnRef, Msk, MskSock, Sub};
 use crate::bindings;
+use crate::observe::log;
 use crate::observe::mib::Mib;
 use crate::proto::handshake::{JoinError, JoinRequest};
 use crate::proto::option::{RstReason, TcpRst};
@@ -142,7 +143,8 @@ impl ConnRef {
     }
 
     /// See [`crate::subflow::Connection::join_failed`].
-    pub(super) fn count_failure(&self, _error: JoinError, ack: bool) {
+    pub(super) fn count_failure(&self, error: JoinError, ack: bool) {
+        log::join(self.msk().shared.local.token, error);
         let counter = if ack {
             Mib::MpJoinAckHmacFailure
         } else {

@@ -115,6 +115,7 @@ fn begin_plain(guard: &mut Guard<'_, Msk>, sub: &Sub) -> Option<Mib> {
     }
     sub.ctx.clear(sub_flag::ASK);
     sk.state_of().shared.set(flag::FALLBACK);
+    super::trace::unavailable(sub);
     let _ = guard.inner().conn.on_fallback();
     Some(Mib::MpCapableSynTxDisabled)
 }

@@ -4,14 +4,16 @@
 
 use super::{ConnRef, Locked, Msk, MskSock, Sub};
 use crate::observe::trace::{
-    self, Candidate as CandidateEvent, Decision as DecisionEvent, Event, Flow, GetSend, Pm,
-    PmAction, SchedCandidate, SchedDecision, SubflowGetSend,
+    self, Candidate as CandidateEvent, Decision as DecisionEvent, Event, Fallback, Flow, GetSend,
+    Pm, PmAction, SchedCandidate, SchedDecision, SubflowGetSend,
 };
 use crate::pm::SubflowInfo;
+use crate::proto::fallback::FallbackCause;
 use crate::proto::pm::{Connect, Signal};
 use crate::proto::sched::{Candidate, Demand, Pick};
 use crate::proto::seq::Dsn;
 use crate::subflow::{flag as sub_flag, Subflow};
+use crate::sys::skb::Ends;
 use crate::sys::sock::Sock;
 use crate::sys::tcp::Glance;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -116,6 +118,11 @@ fn tell_decided(
     });
 }
 
+/// The connection begins as plain TCP.
+pub(super) fn unavailable(sub: &Sub) {
+    Fallback::trace(move || trace::fallback(sub.ctx.flow(&sub.ssk), FallbackCause::Unavailable));
+}
+
 /// Path management has to do with a subflow.
 pub(super) fn pm(sk: &MskSock, action: PmAction, subflow: &SubflowInfo) {
     Pm::trace(move || {
@@ -140,6 +147,11 @@ pub(super) fn pm_connect(sk: &MskSock, connect: &Connect, result: &Result) {
         event.result = result.map_or_else(|err| err.to_errno(), |()| 0);
         event
     });
+}
+
+/// The peer's subflow is one too many.
+pub(super) fn pm_refuse(sk: &MskSock, ends: &Ends, ids: (u8, u8)) {
+    Pm::trace(move || trace::pm(token(sk), PmAction::Refuse, ids, (ends.local, ends.remote)));
 }
 
 /// The peer's subflow is taken, or not.

@@ -4,6 +4,7 @@
 
 use super::{close, count, fastopen, note, place, rescue, rx, send, ConnRef, Msk, MskSock};
 use crate::netstate::Netns;
+use crate::observe::log;
 use crate::observe::mib::Mib;
 use crate::observe::trace::{self, Event, Flow};
 use crate::proto::fallback::{Fallback, FallbackCause, Verdict};
@@ -15,7 +16,6 @@ use crate::proto::seq::Dsn;
 use crate::subflow::join::{PendingJoin, Terms};
 use crate::subflow::shared::{flag, Shared};
 use crate::subflow::{flag as sub_flag, Connection, Pending, PendingCapable, Subflow, Syn, Tally};
-use crate::sys::log;
 use crate::sys::msock::Guard;
 use crate::sys::net::Net;
 use crate::sys::request::Requests;
@@ -24,7 +24,6 @@ use crate::sys::sock::{state, Sock};
 use crate::sys::spin::SpinGuard;
 use crate::sys::tcp::Ssk;
 use kernel::error::Result;
-use kernel::prelude::*;
 use kernel::sync::Arc;
 
 /// The requests of all listeners.
@@ -133,7 +132,8 @@ impl Connection for ConnRef {
     }
 
     fn connected(&self, ssk: &mut Ssk<'_>, outcome: Result<Agreed, FallbackCause>) {
-        if let Err(cause) = outcome {
+        let known = self.msk().shared.is(flag::FALLBACK);
+        if let (Err(cause), false) = (outcome, known) {
             trace_fallback(self.first_flow(ssk), cause);
         }
         self.handshake_done(ssk, outcome.ok());
@@ -145,6 +145,7 @@ impl Connection for ConnRef {
     fn fall_back(&self, ssk: &mut Ssk<'_>, cause: FallbackCause) {
         if self.msk().shared.set(flag::FALLBACK) {
             trace_fallback(self.first_flow(ssk), cause);
+            log::fallback(self.msk().shared.local.token, cause);
             self.msk().fallback.lock().on_fallback();
             let counter = match cause {
                 FallbackCause::NoDss => Mib::MpCapableDataFallback,
@@ -215,8 +216,10 @@ impl Connection for ConnRef {
         }
     }
 
-    fn reset_subflow(&self, _ssk: &mut Ssk<'_>, subflow: &Subflow<Self>) {
+    fn reset_subflow(&self, ssk: &mut Ssk<'_>, subflow: &Subflow<Self>) {
         if subflow.set(sub_flag::CLOSING) {
+            let (token, ends) = (self.msk().shared.local.token, ssk.address());
+            log::violation(token, subflow.number(), ends.local_port, ends.remote_port);
             if let Some(mut guard) = self.sk().lock_softirq(note::SUBFLOW) {
                 close::later(&mut guard, close::todo::RESET_MARKED);
             }
@@ -252,10 +255,7 @@ impl Connection for ConnRef {
 
     fn bad_checksum(&self, subflow: &Subflow<Self>) -> Verdict {
         count(self.sk(), Mib::DataCsumErr);
-        if log::allowed() {
-            let token = self.msk().shared.local.token;
-            pr_warn!("connection {token:x}: data was changed on its way\n");
-        }
+        log::checksum(self.msk().shared.local.token);
         let joined = subflow.is(sub_flag::JOIN);
         let seen = subflow.is(sub_flag::GOOD_CSUM);
         let verdict = self.way_back().on_bad_checksum(joined, seen);
@@ -317,8 +317,12 @@ impl Connection for ConnRef {
         self.answer_join(join, terms)
     }
 
-    fn may_join(&self, ends: &Ends) -> bool {
-        self.admits(ends)
+    fn may_join(&self, ends: &Ends, ids: (u8, u8)) -> bool {
+        let admitted = self.admits(ends);
+        if !admitted {
+            super::trace::pm_refuse(self.sk(), ends, ids);
+        }
+        admitted
     }
 
     fn joined(&self, ssk: &mut Ssk<'_>, subflow: Arc<Subflow<Self>>) -> bool {

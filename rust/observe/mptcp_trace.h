@@ -537,8 +537,7 @@ TRACE_EVENT(mptcp_window,
 
 /*
  * What a path manager has decided about a connection, or was told of it; see
- * Documentation/tracing.md for the actions. @result is an error (negative), or
- * how many subflows.
+ * Documentation/tracing.md for the actions. @result is an error (negative), or 0.
  */
 TRACE_EVENT(mptcp_pm,
 

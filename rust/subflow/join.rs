@@ -96,7 +96,8 @@ impl<C: Connection> PendingJoin<C> {
             self.conn.join_failed(error, true);
             return Admit::Refuse(error.rst());
         }
-        if self.conn.may_join(&skb.ends()) {
+        let ids = (self.server.addr_id, self.peer_id);
+        if self.conn.may_join(&skb.ends(), ids) {
             Admit::Take
         } else {
             Admit::Refuse(refusal(RstReason::AdminProhibited, false))

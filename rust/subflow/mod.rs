@@ -157,8 +157,8 @@ pub trait Connection: Clone + Send + Sync + 'static {
     fn join_terms(&self, join: &JoinRequest, ends: &Ends) -> Result<Terms, TcpRst>;
     /// The SYN-ACK for it leaves. `self` is the listener. Softirq.
     fn join_answer(&self, join: &JoinRequest, terms: Terms) -> Option<PendingJoin<Self>>;
-    /// Whether another subflow may join, between `ends`. Softirq, no lock of a subflow.
-    fn may_join(&self, ends: &Ends) -> bool;
+    /// Whether another subflow may join, with these ends and address IDs. Softirq, no lock of a subflow.
+    fn may_join(&self, ends: &Ends, ids: (u8, u8)) -> bool;
     /// A subflow has joined, as the peer wanted; it has not left the handshake. False: there is no memory for it.
     fn joined(&self, ssk: &mut Ssk<'_>, subflow: Arc<Subflow<Self>>) -> bool;
     /// A subflow that this host has opened was answered.

@@ -525,6 +525,10 @@ impl Endpoints {
                 let daddr = (*common).__bindgen_anon_1.__bindgen_anon_1.skc_daddr;
                 ends.remote[..4].copy_from_slice(&daddr.to_ne_bytes());
             }
+            if ends.local_port == 0 {
+                // TCP has closed it, and given the port back.
+                ends.local_port = u16::from_be((*inet).inet_sport);
+            }
             ends
         }
     }

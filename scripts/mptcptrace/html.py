@@ -9,7 +9,7 @@ except ImportError:
     raise Problem("an HTML file needs plotly: apt install python3-plotly") from None
 
 DASHES = {"solid": "solid", "dashed": "dash", "dotted": "dot"}
-MARKERS = {"closed": "x-thin-open", "stale": "cross-thin-open", "timeout": "y-down-open", "dropped": "triangle-down",
+MARKERS = {"closed": "x-thin-open", "stale": "cross-thin-open", "timeout": "y-down-open", "dropped": "triangle-down", "filled": "y-up-open",
            "unknown": "circle"}
 # With more points than this, the browser draws by way of WebGL.
 MANY = 20000
@@ -52,7 +52,7 @@ def figure(connection, panels):
         name = "y" if row == 0 else f"y{row + 1}"
         layout[name.replace("y", "yaxis")] = {
             "domain": [max(left - unit * panel.share, 0), left], "gridcolor": "#e5e5e5",
-            "title": {"text": f"{panel.title}, {panel.unit}"},
+            "title": {"text": f"{panel.title}, {panel.unit}".replace("\n", "<br>")},
         }
         left -= unit * panel.share + gap
         for curve in panel.curves:

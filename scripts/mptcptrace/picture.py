@@ -10,6 +10,7 @@ CAUSES = {
     "stale": "its subflow is stale",
     "timeout": "timeout on its subflow",
     "dropped": "the peer has dropped it",
+    "filled": "it was announced there",
     None: "why is not recorded",
 }
 
@@ -114,11 +115,12 @@ def cwnd(connection):
     for number in sorted(connection.subflows):
         of = [a for a in connection.acks if a.subflow == number]
         if of:
-            curves.append(curve(f"{label[number]}, cwnd", color[number], "step", [a.time for a in of],
+            # Below, as it comes down to nothing again and again.
+            curves.insert(0, curve(f"{label[number]}, in flight", color[number], "step", [a.time for a in of],
+                                   [a.in_flight / by for a in of], style="dotted"))
+            curves.append(curve(label[number], color[number], "step", [a.time for a in of],
                                 [a.cwnd / by for a in of]))
-            curves.append(curve(f"{label[number]}, in flight", color[number], "step", [a.time for a in of],
-                                [a.in_flight / by for a in of], style="dotted"))
-    return Panel("Congestion window", unit, 1.2, curves, [])
+    return Panel("Congestion window\n(dotted: in flight)", unit, 1.2, curves, [])
 
 
 def panels(connection):

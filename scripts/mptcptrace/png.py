@@ -12,7 +12,7 @@ except ImportError:
     raise Problem("a PNG file needs matplotlib: apt install python3-matplotlib") from None
 
 DASHES = {"solid": "-", "dashed": "--", "dotted": ":"}
-MARKERS = {"closed": "x", "stale": "+", "timeout": "1", "dropped": "v", "unknown": "."}
+MARKERS = {"closed": "x", "stale": "+", "timeout": "1", "dropped": "v", "filled": "2", "unknown": "."}
 
 
 def add(axes, curve):
@@ -66,8 +66,8 @@ def draw(connection, path):
         mark(axes, panel)
         axes.set_ylabel(f"{panel.title}\n{panel.unit}")
         axes.grid(alpha=0.25)
-        if panel.share > 1 or len(panels) == 1:
-            axes.legend(loc="upper left" if panel.share < 2 else "lower right", fontsize=8, framealpha=0.9)
+        if panel.share > 2:
+            axes.legend(loc="lower right", fontsize=8, framealpha=0.9)
     rows[-1][0].set_xlabel("seconds")
     figure.suptitle(picture.title(connection), fontsize=12)
     try:

@@ -76,7 +76,8 @@ class Connection:
             self.receives.append(Receive(time, number, self.received(dsn), length))
             return
         seq, again = self.sent(dsn), told["again"] == "1"
-        self.sends.append(Send(time, number, seq, length, again, self.cause(seq) if again else None))
+        cause = "filled" if told["how"] == "fill" else self.cause(seq)
+        self.sends.append(Send(time, number, seq, length, again, cause if again else None))
 
     def cause(self, seq):
         """Why a byte is sent again."""
