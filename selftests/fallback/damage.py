@@ -45,7 +45,8 @@ class End(threading.Thread):
         try:
             with self.open_it() as sock:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                args = argparse.Namespace(file=None, size=self.size, seed=self.seed, timeout=20 * SLOW, progress=0)
+                args = argparse.Namespace(file=None, size=self.size, seed=self.seed, timeout=20 * SLOW, progress=0,
+                                          slow=0, hold=None, abort=0)
                 self.told = xfer.exchange(sock, args, before)
         except (OSError, Failed) as e:
             self.told = {"error": f"{type(e).__name__}: {e}", "counters": mptcp.changed(before, mptcp.counters())}
