@@ -7,6 +7,7 @@
 //! it come through, connections begin as plain TCP for a while, longer each time it happens again.
 
 use crate::bindings::{TCP_RTO_MAX, TCP_TIMEWAIT_LEN};
+use crate::proto::sched;
 use crate::sys::sysctl::{Entry, Kind, TextBuffer, Variables};
 use crate::sys::time::Jiffies;
 use core::fmt::Write;
@@ -18,9 +19,6 @@ use kernel::prelude::*;
 pub const PM_TYPE_KERNEL: u8 = 0;
 /// A path manager in user space, over netlink.
 pub const PM_TYPE_USERSPACE: u8 = 1;
-
-/// The packet schedulers, by name. A socket gets the one that is selected when it is created.
-pub const SCHEDULERS: &[&str] = &["default"];
 
 /// The longest name of a scheduler, the final zero included.
 const SCHEDULER_NAME_MAX: usize = 16;
@@ -84,7 +82,7 @@ impl Sysctls {
         self.pm_type.load(Relaxed)
     }
 
-    /// The scheduler of new sockets, an index into [`SCHEDULERS`].
+    /// The scheduler of new sockets, and of what they accept: an index into [`sched::NAMES`].
     pub fn scheduler(&self) -> u8 {
         self.scheduler.load(Relaxed)
     }
@@ -140,18 +138,18 @@ impl Sysctls {
 }
 
 fn show_scheduler(values: &Sysctls, text: &mut TextBuffer) {
-    let name = SCHEDULERS.get(usize::from(values.scheduler()));
+    let name = sched::NAMES.get(usize::from(values.scheduler()));
     let _ = text.write_str(name.unwrap_or(&""));
 }
 
 fn set_scheduler(values: &Sysctls, name: &str) -> Result {
-    let index = SCHEDULERS.iter().position(|&s| s == name).ok_or(ENOENT)?;
+    let index = sched::NAMES.iter().position(|&s| s == name).ok_or(ENOENT)?;
     values.scheduler.store(index as u8, Relaxed);
     Ok(())
 }
 
 fn show_available_schedulers(_: &Sysctls, text: &mut TextBuffer) {
-    for (i, name) in SCHEDULERS.iter().enumerate() {
+    for (i, name) in sched::NAMES.iter().enumerate() {
         let _ = write!(text, "{}{name}", if i == 0 { "" } else { " " });
     }
 }

@@ -10,6 +10,7 @@ use crate::bindings;
 use crate::netstate::Netns;
 use crate::observe::mib::Mib;
 use crate::proto::conn::{Actions, ConnError, State};
+use crate::proto::sched;
 use crate::subflow::flag as sub_flag;
 use crate::subflow::shared::flag;
 use crate::sys::errno::eopnotsupp;
@@ -520,6 +521,8 @@ pub(super) fn disconnect(guard: &mut Guard<'_, Msk>) -> Result {
     inner.backoff = 0;
     inner.fail = None;
     inner.unread = Default::default();
+    inner.space = Default::default();
+    inner.scheduler = sched::Chosen::new(sk.state_of().sysctl.scheduler);
     let freed = inner.tx.clear();
     inner.tx = super::tx::TxQueue::new(sk.state_of().shared().local.idsn.add(1));
     guard.wmem_add(-(freed as i32));

@@ -55,6 +55,7 @@ use crate::proto::conn::Conn;
 use crate::proto::crypto::{Derived, Key};
 use crate::proto::fallback::Fallback;
 use crate::proto::ranges::Ranges;
+use crate::proto::sched;
 use crate::proto::seq::Dsn;
 use crate::subflow::shared::Shared;
 use crate::subflow::Subflow;
@@ -147,6 +148,8 @@ pub struct Locked {
     /// In-order data that a reader has taken over from [`Rx`].
     unread: SkbList,
     space: recv::RcvSpace,
+    /// Says which subflow carries what.
+    scheduler: sched::Chosen,
     /// What was given to subflows and has to be sent again.
     again: Ranges,
     /// How much was sent again, bytes.
@@ -206,6 +209,8 @@ struct Snapshot {
     enabled: bool,
     checksum: bool,
     deny_join_id0: bool,
+    /// See [`sched::Chosen::new`].
+    scheduler: u8,
 }
 
 impl Msk {
@@ -223,6 +228,7 @@ impl Msk {
                 subs: KVec::new(),
                 unread: SkbList::new(),
                 space: recv::RcvSpace::default(),
+                scheduler: sched::Chosen::new(sysctl.scheduler),
                 again: Ranges::new(),
                 sent_again: 0,
                 timer_una: first,
@@ -274,6 +280,7 @@ fn snapshot(sk: &Sock) -> Snapshot {
         enabled: sysctls.enabled(),
         checksum: sysctls.checksum_enabled(),
         deny_join_id0: !sysctls.allow_join_initial_addr_port(),
+        scheduler: sysctls.scheduler(),
     }
 }
 

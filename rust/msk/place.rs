@@ -9,7 +9,7 @@
 use super::{close, count, trace, ConnRef, Msk, Sub};
 use crate::observe::mib::Mib;
 use crate::proto::ranges::Range;
-use crate::proto::sched::{Candidate, DefaultScheduler, Demand, Scheduler};
+use crate::proto::sched::{Candidate, Demand};
 use crate::proto::seq::Dsn;
 use crate::subflow::shared::flag;
 use crate::subflow::{flag as sub_flag, Subflow};
@@ -117,14 +117,12 @@ fn next(guard: &mut Guard<'_, Msk>, refused: u32) -> Option<Job> {
         candidates[n] = Candidate {
             id: index as u32,
             srtt_us: path.srtt_us,
+            min_rtt_us: path.min_rtt_us,
             cwnd: path.cwnd,
             in_flight: path.in_flight,
             queued: path.queued,
-            pacing_rate: if path.pacing_rate == u64::MAX {
-                0
-            } else {
-                path.pacing_rate
-            },
+            delivery_rate: path.delivery_rate,
+            slow_start: path.slow_start,
             send_room: path.send_room,
             backup: sub.ctx.is_backup(),
             stale: sub.ctx.is(sub_flag::STALE | sub_flag::RESCUED),
@@ -134,7 +132,7 @@ fn next(guard: &mut Guard<'_, Msk>, refused: u32) -> Option<Job> {
     }
     let candidates = &candidates[..n];
     if let Some(range) = again {
-        let pick = DefaultScheduler.reinject(candidates, None, range.len());
+        let pick = inner.scheduler.reinject(candidates, None, range.len());
         let asked = trace::Asked {
             dsn: range.from,
             demand: Demand {
@@ -173,7 +171,7 @@ fn next(guard: &mut Guard<'_, Msk>, refused: u32) -> Option<Job> {
         pending: unsent,
         window,
     };
-    let pick = DefaultScheduler.select(candidates, &demand);
+    let pick = inner.scheduler.select(candidates, &demand);
     let asked = trace::Asked {
         dsn: nxt,
         demand,

@@ -95,7 +95,7 @@ fn tell_decided(
             in_flight: candidate.in_flight,
             queued: candidate.queued,
             send_room: candidate.send_room,
-            pacing_rate: candidate.pacing_rate,
+            delivery_rate: candidate.delivery_rate,
             backup: candidate.backup.into(),
             stale: candidate.stale.into(),
             picked: pick.is_some_and(|pick| pick.id == candidate.id).into(),

@@ -381,7 +381,7 @@ TRACE_EVENT(mptcp_sched_candidate,
 		__field(u32, in_flight)
 		__field(u32, queued)
 		__field(u32, send_room)
-		__field(u64, pacing_rate)
+		__field(u64, delivery_rate)
 		__field(u8, backup)
 		__field(u8, stale)
 		__field(u8, picked)
@@ -399,17 +399,17 @@ TRACE_EVENT(mptcp_sched_candidate,
 		__entry->in_flight = args->in_flight;
 		__entry->queued = args->queued;
 		__entry->send_room = args->send_room;
-		__entry->pacing_rate = args->pacing_rate;
+		__entry->delivery_rate = args->delivery_rate;
 		__entry->backup = args->backup;
 		__entry->stale = args->stale;
 		__entry->picked = args->picked;
 	),
 
-	TP_printk("token=%08x subflow=%u loc_id=%u rem_id=%u sport=%u dport=%u srtt_us=%u cwnd=%u in_flight=%u queued=%u send_room=%u pacing_rate=%llu backup=%u stale=%u picked=%u",
+	TP_printk("token=%08x subflow=%u loc_id=%u rem_id=%u sport=%u dport=%u srtt_us=%u cwnd=%u in_flight=%u queued=%u send_room=%u delivery_rate=%llu backup=%u stale=%u picked=%u",
 		  __entry->token, __entry->subflow, __entry->loc_id, __entry->rem_id,
 		  __entry->sport, __entry->dport, __entry->srtt_us, __entry->cwnd,
 		  __entry->in_flight, __entry->queued, __entry->send_room,
-		  __entry->pacing_rate, __entry->backup, __entry->stale, __entry->picked)
+		  __entry->delivery_rate, __entry->backup, __entry->stale, __entry->picked)
 );
 
 /*

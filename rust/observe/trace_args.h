@@ -56,7 +56,7 @@ struct mptcp_trace_sched_candidate {
 	u32 in_flight;
 	u32 queued;
 	u32 send_room;
-	u64 pacing_rate;
+	u64 delivery_rate;
 	u8 backup;
 	u8 stale;
 	u8 picked;

@@ -702,6 +702,12 @@ pub struct Path {
     pub queued: u32,
     /// Pacing rate, per second; `u64::MAX` without pacing.
     pub pacing_rate: u64,
+    /// The shortest round trip time of late, microseconds; 0 if unknown.
+    pub min_rtt_us: u32,
+    /// Delivered per second, as TCP last measured it when there was enough to send; 0 if unknown.
+    pub delivery_rate: u64,
+    /// The congestion window is in slow start.
+    pub slow_start: bool,
     /// What the send buffer's limit leaves.
     pub send_room: u32,
 }
@@ -823,6 +829,20 @@ impl<'a> Glance<'a> {
                 in_flight: bindings::mrs_tcp_packets_in_flight(sk).saturating_mul(mss),
                 queued: write_seq.wrapping_sub(snd_nxt).min(i32::MAX as u32),
                 pacing_rate: bindings::mrs_pacing_rate(sk) as u64,
+                min_rtt_us: match bindings::mrs_tcp_min_rtt(sk) {
+                    u32::MAX => 0,
+                    us => us,
+                },
+                delivery_rate: u64::from(core::ptr::addr_of!((*tp).rate_delivered).read_volatile())
+                    .saturating_mul(mss.into())
+                    .saturating_mul(1_000_000)
+                    .checked_div(
+                        core::ptr::addr_of!((*tp).rate_interval_us)
+                            .read_volatile()
+                            .into(),
+                    )
+                    .unwrap_or(0),
+                slow_start: bindings::mrs_tcp_in_slow_start(sk),
                 send_room: (self.0.sndbuf() - self.0.wmem_queued()).max(0) as u32,
             }
         }

@@ -14,10 +14,10 @@ use proto::pm::{Action, Address, PathManager, View};
 use proto::ranges::{Range, Ranges};
 use proto::reorder::{Insert, Payload, Reorder, Run};
 use proto::rx_map::{Inserted, MapError, MapKind, RxMapping, RxMappings};
-use proto::sched::{Candidate, DefaultScheduler, Demand, Pick, Scheduler};
+use proto::sched::{Candidate, Chosen, Demand, Pick};
 use proto::seq::{Dsn, Ssn};
 use proto::tx_map::{TxError, TxRecord, TxRecords};
-use proto::window::{RcvWindow, SndWindow, WindowUpdate};
+use proto::window::RcvWindow;
 
 /// As many bytes as the number says.
 #[derive(Default)]
@@ -122,18 +122,13 @@ pub fn announce(window: &mut RcvWindow, rcv_nxt: Dsn, free: u32, wscale: u8) -> 
 }
 
 #[no_mangle]
-pub fn data_ack(window: &mut SndWindow, ack: Dsn, bytes: u32, snd_nxt: Dsn) -> WindowUpdate {
-    window.update(ack, bytes, snd_nxt)
-}
-
-#[no_mangle]
 pub fn add_to_checksum(sum: &mut Checksum, bytes: &[u8]) {
     sum.add(bytes);
 }
 
 #[no_mangle]
-pub fn schedule(candidates: &[Candidate], demand: &Demand) -> Option<Pick> {
-    DefaultScheduler.select(candidates, demand)
+pub fn schedule(it: &mut Chosen, candidates: &[Candidate], demand: &Demand) -> Option<Pick> {
+    it.select(candidates, demand)
 }
 
 #[no_mangle]

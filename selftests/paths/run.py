@@ -54,9 +54,21 @@ def eight():
 def asymmetric():
     hosts = Hosts(["delay 10ms rate 100mbit limit 1000", "delay 50ms rate 20mbit limit 1000"])
     before = hosts.carried()
-    sound(transfer(24 * MIB), 24 * MIB)
+    # Long enough for the congestion window of a long path to grow.
+    sound(transfer(64 * MIB), 64 * MIB)
     used = {n: bytes - before[n] for n, bytes in hosts.carried().items()}
-    expect(used[2] > MIB, f"bytes on each link: {used}")
+    expect(used[2] > 4 * MIB, f"bytes on each link: {used}")
+
+
+@test("in turn, each subflow carries its part")
+def in_turn():
+    hosts = Hosts([PATH, PATH])
+    for host in (CLIENT, SERVER):
+        on(host, "sysctl", "-qw", "net.mptcp.scheduler=roundrobin")
+    before = hosts.carried()
+    sound(transfer(16 * MIB), 16 * MIB)
+    used = {n: bytes - before[n] for n, bytes in hosts.carried().items()}
+    expect(min(used.values()) > 6 * MIB, f"bytes on each link: {used}")
 
 
 @test("a path that dies while it carries data")

@@ -139,6 +139,17 @@ bool mrs_over_loopback(const struct sock *sk)
 	return inside;
 }
 
+/* The shortest round trip time of late, in us; ~0 if there is none. */
+u32 mrs_tcp_min_rtt(const struct sock *sk)
+{
+	return tcp_min_rtt(tcp_sk(sk));
+}
+
+bool mrs_tcp_in_slow_start(const struct sock *sk)
+{
+	return tcp_in_slow_start(tcp_sk(sk));
+}
+
 /* ---- checksums of data ---- */
 
 /* The one's complement sum of @len bytes, as a number. */

@@ -7,55 +7,66 @@
 //! early. Known ideas combined (lowest completion time; BLEST, "Blocking Estimation-based MPTCP
 //! Scheduler"; ECF, "Earliest Completion First"):
 //!
-//! - of the subflows with room, take the one where a burst completes first: what is queued there, the
-//!   burst itself, and half a round trip;
+//! - of all subflows, take the one where a burst completes first: behind all that is under way there;
 //! - if a better one has no room at the moment, the slower one is used only if it delivers the burst no
 //!   later than the better one would have delivered all that is pending, or all that the window
 //!   allows. Otherwise waiting is faster: the better one would stand still until the slower one's data
 //!   is there.
 
-use super::{Candidate, Demand, Pick, Scheduler, BURST_MAX};
+use super::{best_rank, has_room, rank, Candidate, Demand, Pick, Scheduler, BURST_MAX};
 
 /// The default scheduler. It remembers nothing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct DefaultScheduler;
 
-/// How willingly a subflow is used; lower is better. Subflows of different ranks are never mixed.
-fn rank(candidate: &Candidate) -> u8 {
-    u8::from(candidate.backup) | (u8::from(candidate.stale) << 1)
+/// Bytes in `us` microseconds, per second.
+fn per_second(bytes: u32, us: u32) -> u64 {
+    let scaled = u64::from(bytes).saturating_mul(1_000_000);
+    scaled.checked_div(us.max(1).into()).unwrap_or(0)
+}
+
+/// The shortest round trip time, in microseconds.
+fn min_rtt(candidate: &Candidate) -> u32 {
+    match candidate.min_rtt_us {
+        0 => candidate.srtt_us,
+        min => min,
+    }
 }
 
 /// Bytes per second, at least one.
+///
+/// How fast a path is that has not carried much yet is not known, and nobody would find out if it had to carry
+/// much first: while the congestion window still doubles, it says what the path is tried with. After losses it
+/// allows less than what was measured before.
 fn rate(candidate: &Candidate) -> u64 {
-    if candidate.pacing_rate > 0 {
-        return candidate.pacing_rate;
-    }
-    let window = u64::from(candidate.cwnd).saturating_mul(1_000_000);
-    let srtt = u64::from(candidate.srtt_us.max(1));
-    window.checked_div(srtt).unwrap_or(0).max(1)
+    let delivered = candidate.delivery_rate;
+    let tried = per_second(candidate.cwnd, candidate.srtt_us);
+    let rate = if delivered > 0 && !candidate.slow_start {
+        delivered
+    } else {
+        tried.max(delivered)
+    };
+    let most = per_second(candidate.cwnd, min_rtt(candidate));
+    rate.min(most).max(1)
 }
 
 /// In how many microseconds `bytes` more would have arrived, put on the subflow now.
 ///
-/// What the congestion window has room for leaves at once: how fast a path is that has not carried much yet
-/// is not known, and nobody would find out if it had to carry much first. What is queued although there is
-/// room, and what exceeds it, leaves at the subflow's rate.
+/// All that is under way comes before it, at the rate of the path's narrowest link: what the path itself does not
+/// hold waits in front of that, or in TCP. The congestion window says nothing of this, for it may be much larger
+/// than the path.
 fn completion(candidate: &Candidate, bytes: u64) -> u64 {
-    let queued = u64::from(candidate.queued);
-    let room = u64::from(candidate.cwnd.saturating_sub(candidate.in_flight));
-    let beyond = bytes.saturating_sub(room.saturating_sub(queued));
-    let sending = queued
-        .saturating_add(beyond)
+    let ahead = u64::from(candidate.in_flight).saturating_add(candidate.queued.into());
+    let way = u64::from(min_rtt(candidate)) / 2;
+    // The acknowledgement of the last byte comes when all was sent, and not before a round trip is over; the byte
+    // arrives half a round trip before that.
+    ahead
+        .saturating_add(bytes)
         .saturating_mul(1_000_000)
         .checked_div(rate(candidate))
-        .unwrap_or(u64::MAX);
-    sending.saturating_add(u64::from(candidate.srtt_us) / 2)
-}
-
-/// Whether data put on the subflow now would be sent soon.
-fn has_room(candidate: &Candidate) -> bool {
-    let outstanding = candidate.in_flight.saturating_add(candidate.queued);
-    candidate.send_room > 0 && outstanding < candidate.cwnd
+        .unwrap_or(u64::MAX)
+        .saturating_sub(way)
+        .max(way)
 }
 
 /// The candidate of rank `best` with the lowest completion time of `bytes`, among those that `pred`
@@ -72,14 +83,16 @@ fn fastest(
         .min_by_key(|candidate| completion(candidate, bytes))
 }
 
-/// How much to put onto a subflow at once: what the congestion window has room for, or a millisecond's
-/// worth if that is more. A slow path is found out by what it does with the first window; whatever
-/// else was queued there by then would be late.
+/// How much to put onto a subflow at once: what the congestion window has room for, or a millisecond's worth if
+/// that is more; but not more than arrives within 50 ms, so that each subflow gets its part of a small window. A
+/// slow path is found out by what it does with the first window; whatever else was queued there by then would be
+/// late.
 fn burst(candidate: &Candidate) -> u32 {
     let outstanding = candidate.in_flight.saturating_add(candidate.queued);
     let room = u64::from(candidate.cwnd.saturating_sub(outstanding));
-    let tick = rate(candidate) / 1000;
-    u32::try_from(room.max(tick)).unwrap_or(u32::MAX)
+    let rate = rate(candidate);
+    let burst = room.max(rate / 1000).min((rate / 20).max(1));
+    u32::try_from(burst).unwrap_or(u32::MAX)
 }
 
 fn pick(candidate: &Candidate, bytes: u64, burst: u32) -> Option<Pick> {
@@ -100,7 +113,7 @@ impl Scheduler for DefaultScheduler {
             // Nothing to choose: fill its buffer, TCP does the rest.
             return pick(only, bytes, BURST_MAX);
         }
-        let best = candidates.iter().map(rank).min()?;
+        let best = best_rank(candidates.iter())?;
         let next = bytes.min(BURST_MAX.into());
         let fast = fastest(candidates, best, next, |_| true)?;
         if has_room(fast) {
@@ -122,7 +135,7 @@ impl Scheduler for DefaultScheduler {
         bytes: u64,
     ) -> Option<Pick> {
         let other = |candidate: &&Candidate| Some(candidate.id) != holder;
-        let best = candidates.iter().filter(other).map(rank).min()?;
+        let best = best_rank(candidates.iter().filter(other))?;
         let next = bytes.min(BURST_MAX.into());
         let free = fastest(candidates, best, next, |candidate| {
             other(&candidate) && has_room(candidate)
@@ -139,10 +152,12 @@ mod tests {
     const PATH: Candidate = Candidate {
         id: 1,
         srtt_us: 10_000,
+        min_rtt_us: 10_000,
         cwnd: 100_000,
         in_flight: 50_000,
         queued: 0,
-        pacing_rate: 10_000_000,
+        delivery_rate: 10_000_000,
+        slow_start: false,
         send_room: 1_000_000,
         backup: false,
         stale: false,
@@ -220,8 +235,10 @@ mod tests {
         };
         assert_eq!(burst(nearly_full), 10_000);
         let fast = Candidate {
-            pacing_rate: 1_000_000_000,
-            ..nearly_full
+            cwnd: 10_000_000,
+            in_flight: 9_999_000,
+            delivery_rate: 1_000_000_000,
+            ..PATH
         };
         assert_eq!(burst(fast), BURST_MAX);
     }
@@ -231,6 +248,7 @@ mod tests {
         let slow = Candidate {
             id: 2,
             srtt_us: 100_000,
+            min_rtt_us: 100_000,
             ..PATH
         };
         let demand = |window| Demand {
@@ -247,6 +265,7 @@ mod tests {
         let long = Candidate {
             id: 2,
             srtt_us: 40_000,
+            min_rtt_us: 40_000,
             ..PATH
         };
         assert_eq!(select(&[long, PATH], &LOTS), Some(1));
@@ -264,7 +283,8 @@ mod tests {
         let slow = Candidate {
             id: 2,
             srtt_us: 200_000,
-            pacing_rate: 1_000_000,
+            min_rtt_us: 200_000,
+            delivery_rate: 1_000_000,
             ..PATH
         };
         let few = Demand {
@@ -281,9 +301,11 @@ mod tests {
         let fresh = Candidate {
             id: 2,
             srtt_us: 100_000,
+            min_rtt_us: 100_000,
             cwnd: 14_000,
             in_flight: 0,
-            pacing_rate: 280_000,
+            delivery_rate: 0,
+            slow_start: true,
             ..PATH
         };
         let demand = Demand {
@@ -305,6 +327,7 @@ mod tests {
             id: 2,
             backup: true,
             srtt_us: 1,
+            min_rtt_us: 1,
             ..PATH
         };
         let stale = Candidate {
@@ -329,8 +352,9 @@ mod tests {
     fn unknown_figures_do_not_divide_by_zero() {
         let unknown = Candidate {
             srtt_us: 0,
+            min_rtt_us: 0,
             cwnd: 0,
-            pacing_rate: 0,
+            delivery_rate: 0,
             queued: u32::MAX,
             in_flight: u32::MAX,
             ..PATH

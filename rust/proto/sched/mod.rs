@@ -7,9 +7,13 @@
 //! those are placed. It may also answer that the data had better wait: whenever a subflow gets
 //! room, it is asked again.
 
+mod chosen;
 mod default;
+mod round_robin;
 
+pub use chosen::{Chosen, NAMES};
 pub use default::DefaultScheduler;
+pub use round_robin::RoundRobin;
 
 /// A subflow that data could be put on.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -18,14 +22,18 @@ pub struct Candidate {
     pub id: u32,
     /// Smoothed round-trip time, in microseconds; 0 if unknown.
     pub srtt_us: u32,
+    /// The shortest round-trip time of late, in microseconds: without queues; 0 if unknown.
+    pub min_rtt_us: u32,
     /// Congestion window, in bytes.
     pub cwnd: u32,
     /// Sent and not acknowledged, in bytes.
     pub in_flight: u32,
     /// Queued on the subflow and not sent yet, in bytes.
     pub queued: u32,
-    /// What TCP paces the subflow at, in bytes per second; 0 if unknown.
-    pub pacing_rate: u64,
+    /// At what rate data has been arriving, in bytes per second; 0 if unknown.
+    pub delivery_rate: u64,
+    /// The congestion window doubles in a round trip: the rate is about to grow.
+    pub slow_start: bool,
     /// Bytes that its send buffer still takes.
     pub send_room: u32,
     /// To be used only when no other subflow can be.
@@ -55,7 +63,7 @@ pub struct Pick {
 /// The most that one decision places, in bytes: what one GSO segment holds.
 pub const BURST_MAX: u32 = 65_428;
 
-/// A packet scheduler.
+/// A packet scheduler. Each connection has one of its own, which may remember what it wants to.
 pub trait Scheduler {
     /// Its name, as in `net.mptcp.scheduler`.
     const NAME: &'static str;
@@ -72,4 +80,20 @@ pub trait Scheduler {
         holder: Option<u32>,
         bytes: u64,
     ) -> Option<Pick>;
+}
+
+/// How willingly a subflow is used; lower is better. Subflows of different ranks are never mixed.
+fn rank(candidate: &Candidate) -> u8 {
+    u8::from(candidate.backup) | (u8::from(candidate.stale) << 1)
+}
+
+/// The best rank among `candidates`, with room or without.
+fn best_rank<'a>(candidates: impl Iterator<Item = &'a Candidate>) -> Option<u8> {
+    candidates.map(rank).min()
+}
+
+/// Whether data put on the subflow now would be sent soon.
+fn has_room(candidate: &Candidate) -> bool {
+    let outstanding = candidate.in_flight.saturating_add(candidate.queued);
+    candidate.send_room > 0 && outstanding < candidate.cwnd
 }

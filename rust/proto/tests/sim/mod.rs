@@ -11,6 +11,7 @@ mod sender;
 mod tcp;
 
 use super::model::Rng;
+use mptcp_proto::sched::NAMES;
 use mptcp_proto::seq::{Dsn, Ssn};
 use net::{Event, Link, Net, Time, Towards};
 use receiver::Receiver;
@@ -53,6 +54,8 @@ pub struct Setup {
     pub checksum: bool,
     /// 4-byte numbers on the wire.
     pub short: bool,
+    /// A place in the list of schedulers.
+    pub scheduler: u8,
     /// The user reads this often, and at most so much.
     read_every: Time,
     read_most: u64,
@@ -90,6 +93,10 @@ impl Setup {
             short: rng.below(4) == 0,
             read_every: 1_000 + rng.below(60_000),
             read_most: 2_000 + rng.below(200_000),
+            // The default one more often than the others.
+            scheduler: rng
+                .below(2 * NAMES.len() as u64)
+                .saturating_sub(NAMES.len() as u64) as u8,
         }
     }
 }
@@ -110,6 +117,7 @@ impl Setup {
         self.buffer = 1 << 24;
         self.runs = 1000;
         self.total = 3_000_000;
+        self.scheduler = 0;
         self
     }
 }

@@ -10,7 +10,7 @@ use mptcp_proto::checksum::Checksum;
 use mptcp_proto::conn::{Actions, Conn, State};
 use mptcp_proto::option::{fit, Dss, DssMap, OptionBuf, Options, WireDsn, OPTIONS_MAX};
 use mptcp_proto::rx_map::MapKind;
-use mptcp_proto::sched::{Candidate, DefaultScheduler, Demand, Pick, Scheduler};
+use mptcp_proto::sched::{Candidate, Chosen, Demand, Pick};
 use mptcp_proto::seq::{Dsn, Ssn};
 use mptcp_proto::tx_map::{TxRecord, TxRecords, MAP_LEN_MAX};
 
@@ -27,6 +27,7 @@ struct Subflow {
 
 pub struct Sender {
     pub conn: Conn,
+    scheduler: Chosen,
     first: Dsn,
     total: u64,
     /// The next byte to place for the first time.
@@ -56,6 +57,7 @@ impl Sender {
         });
         Self {
             conn,
+            scheduler: Chosen::new(setup.scheduler),
             first: setup.first,
             total: setup.total,
             snd_nxt: setup.first,
@@ -101,10 +103,12 @@ impl Sender {
             .map(|(id, subflow)| Candidate {
                 id,
                 srtt_us: subflow.tcp.srtt as u32,
+                min_rtt_us: subflow.tcp.min_rtt as u32,
                 cwnd: subflow.tcp.cwnd as u32,
                 in_flight: subflow.tcp.in_flight() as u32,
                 queued: (subflow.tcp.end - subflow.tcp.nxt) as u32,
-                pacing_rate: subflow.tcp.pacing_rate(),
+                delivery_rate: subflow.tcp.delivery_rate,
+                slow_start: subflow.tcp.slow_start(),
                 send_room: 200_000u32.saturating_sub((subflow.tcp.end - subflow.tcp.una) as u32),
                 backup: subflow.backup,
                 stale: subflow.tcp.backoff >= 2,
@@ -120,7 +124,8 @@ impl Sender {
                 pending: end.since(self.snd_nxt) as u64,
                 window: self.window.available(self.snd_nxt),
             };
-            let pick = DefaultScheduler.select(&self.candidates(), &demand);
+            let candidates = self.candidates();
+            let pick = self.scheduler.select(&candidates, &demand);
             let Some(Pick { id, burst }) = pick else {
                 break;
             };
@@ -323,10 +328,9 @@ impl Sender {
         });
         let holder = holder.map(|(id, _)| id);
         let candidates = self.candidates();
-        let pick = DefaultScheduler
-            .reinject(&candidates, holder, bytes as u64)
-            // The only one there is may have had its data pruned by the receiver.
-            .or_else(|| DefaultScheduler.reinject(&candidates, None, bytes as u64));
+        let pick = self.scheduler.reinject(&candidates, holder, bytes as u64);
+        // The only one there is may have had its data pruned by the receiver.
+        let pick = pick.or_else(|| self.scheduler.reinject(&candidates, None, bytes as u64));
         if let Some(Pick { id, burst }) = pick {
             self.reinjected += u64::from(burst);
             self.place(id as usize, una, burst.into());

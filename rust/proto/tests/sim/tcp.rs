@@ -10,6 +10,17 @@ use mptcp_proto::seq::Ssn;
 /// The largest payload of a segment, in bytes.
 pub const MSS: u64 = 1400;
 
+/// A segment that was sent.
+#[derive(Debug)]
+struct Sent {
+    to: u64,
+    at: Time,
+    /// What was acknowledged then.
+    una: u64,
+    /// There was less to send than might have been sent.
+    idle: bool,
+}
+
 /// The sending half of a subflow. Positions count from the first byte behind the SYN.
 #[derive(Debug)]
 pub struct TcpTx {
@@ -21,9 +32,12 @@ pub struct TcpTx {
     pub cwnd: u64,
     ssthresh: u64,
     pub srtt: Time,
+    pub min_rtt: Time,
+    /// In bytes per second; 0 if unknown.
+    pub delivery_rate: u64,
     duplicates: u32,
-    /// Positions sent and when, for the first time only.
-    sent: VecDeque<(u64, Time)>,
+    /// What was sent, for the first time only.
+    sent: VecDeque<Sent>,
     /// Where a loss was seen: no further one counts before that was acknowledged.
     recover: u64,
     /// What was sent again since.
@@ -42,6 +56,8 @@ impl TcpTx {
             cwnd: 10 * MSS,
             ssthresh: u64::MAX,
             srtt: rtt,
+            min_rtt: rtt,
+            delivery_rate: 0,
             duplicates: 0,
             sent: VecDeque::new(),
             recover: 0,
@@ -55,10 +71,8 @@ impl TcpTx {
         self.isn.add(1).add(position as u32)
     }
 
-    /// What Linux paces at: twice the rate while the window doubles, then a fifth more.
-    pub fn pacing_rate(&self) -> u64 {
-        let percent = if self.cwnd < self.ssthresh { 200 } else { 120 };
-        self.cwnd * percent * 10_000 / self.srtt.max(1)
+    pub fn slow_start(&self) -> bool {
+        self.cwnd < self.ssthresh
     }
 
     pub fn in_flight(&self) -> u64 {
@@ -77,7 +91,12 @@ impl TcpTx {
         }
         if to > self.nxt {
             self.nxt = to;
-            self.sent.push_back((to, now));
+            self.sent.push_back(Sent {
+                to,
+                at: now,
+                una: self.una,
+                idle: self.nxt == self.end && self.in_flight() < self.cwnd,
+            });
         }
     }
 
@@ -113,9 +132,17 @@ impl TcpTx {
         self.duplicates = 0;
         self.backoff = 0;
         self.timer = now + self.rto();
-        while let Some(&(_, at)) = self.sent.front().filter(|&&(to, _)| to <= self.una) {
-            self.sent.pop_front();
-            self.srtt = (self.srtt * 7 + (now - at)) / 8;
+        while self.sent.front().is_some_and(|sent| sent.to <= self.una) {
+            let Some(sent) = self.sent.pop_front() else {
+                break;
+            };
+            let rtt = now - sent.at;
+            self.srtt = (self.srtt * 7 + rtt) / 8;
+            self.min_rtt = self.min_rtt.min(rtt);
+            let rate = (self.una - sent.una) * 1_000_000 / rtt.max(1);
+            if !sent.idle || rate > self.delivery_rate {
+                self.delivery_rate = rate;
+            }
         }
         self.cwnd += if self.cwnd < self.ssthresh {
             u64::from(acked)
