@@ -377,10 +377,6 @@ TESTS = {
     "mappings are elsewhere from the beginning": mapping_elsewhere_at_first,
     "sequence numbers are shifted, one subflow": lambda: shifted(False),
     "a join to a port that is withdrawn meanwhile": port_is_withdrawn,
-}
-
-# Run when they are named.
-MORE = {
     "data changes, and MP_FAIL is lost": nobody_answers,
     "options vanish when it is too late for plain TCP": stripped_too_late,
     "sequence numbers are shifted, the second subflow's": lambda: shifted(True),
