@@ -9,10 +9,10 @@
 //! The options are then taken off the segment where that is easy: TCP's header prediction works again.
 
 use super::{flag, shared, Connection, Pending, Subflow, Syn, Tally};
-use crate::proto::option::{find_mptcp, timestamp, Dss, DssMap, Options};
+use crate::proto::option::{find_mptcp, only_dss, timestamp, Dss, DssMap, Options};
 use crate::proto::rx_map::{Inserted, MapError, MapKind};
 use crate::proto::seq::Ssn;
-use crate::sys::skb::{flag as tcp, Skb};
+use crate::sys::skb::{flag as tcp, RxSegment, Skb};
 use crate::sys::sock::{state, Sock};
 use crate::sys::tcp::Glance;
 use crate::sys::ulp::{self, SubflowOps};
@@ -68,28 +68,17 @@ impl<C: Connection> Subflow<C> {
         let Some(mut seg) = packet.local_in(family) else {
             return true;
         };
-        let (flags, seq, ack, window, area) = {
-            let header = seg.header();
-            let mut area = [0u8; 40];
-            let options = header.options();
-            let n = options.len().min(40);
-            if let (Some(to), Some(from)) = (area.get_mut(..n), options.get(..n)) {
-                to.copy_from_slice(from);
-            }
-            (
-                header.flags(),
-                header.seq(),
-                header.ack(),
-                header.window(),
-                (area, n),
-            )
-        };
-        let options = area.0.get(..area.1).unwrap_or(&[]);
+        let header = seg.header();
+        let (flags, seq, ack) = (header.flags(), header.seq(), header.ack());
         if flags & tcp::SYN != 0 || flags & tcp::ACK == 0 && flags & tcp::RST == 0 {
             return true;
         }
+        let window = header.window();
+        let options = header.options();
+        let dss = only_dss(options);
+        let tsval = timestamp(options);
+        let mptcp = dss.is_some() || find_mptcp(options);
         let len = seg.payload_len();
-        let mptcp = find_mptcp(options);
         if !mptcp && (len > 0 || !self.in_doubt(ack)) {
             return true;
         }
@@ -98,7 +87,7 @@ impl<C: Connection> Subflow<C> {
         let end = seq.wrapping_add(len).wrapping_add(fin);
         let rst = flags & tcp::RST != 0;
         if !glance.acceptable(seq, end, ack)
-            || !rst && timestamp(options).is_some_and(|tsval| glance.stale(tsval))
+            || !rst && tsval.is_some_and(|tsval| glance.stale(tsval))
             || !seg.checksum_ok()
         {
             return true;
@@ -107,6 +96,32 @@ impl<C: Connection> Subflow<C> {
             self.set(flag::PEER_PLAIN);
             return true;
         }
+        if let (Some(dss), false, false, Some(conn)) =
+            (&dss, rst, self.is(flag::KEYLESS), self.conn())
+        {
+            let keep = conn.shared().is(shared::flag::FALLBACK)
+                || !self.is(flag::MPTCP)
+                || self.on_dss(conn, sk, glance, dss, len, window);
+            if keep {
+                // It stands behind nothing but timestamps, so it can be cut off.
+                seg.truncate_options(if tsval.is_some() { TIMESTAMPS } else { 0 });
+            }
+            return keep;
+        }
+        self.on_unusual(&mut seg, sk, len, window, rst)
+    }
+
+    /// The rest of [`Self::on_packet`], for whatever is not a DSS alone.
+    #[inline(never)]
+    fn on_unusual(
+        &self,
+        seg: &mut RxSegment<'_>,
+        sk: &Sock,
+        len: u32,
+        window: u16,
+        rst: bool,
+    ) -> bool {
+        let options = seg.header().options();
         let mut parsed = Options::parse(options);
         if rst {
             if let (Some(conn), true) = (self.conn(), parsed.fail.is_some()) {
@@ -121,9 +136,10 @@ impl<C: Connection> Subflow<C> {
         } else {
             parsed.rst = None;
         }
-        let keep = self.on_options(&parsed, sk, glance, len, window);
+        let keep = self.on_options(&parsed, sk, Glance::at(sk), len, window);
         if keep && !rst {
             // Only what stands behind nothing but timestamps can be cut off.
+            let options = seg.header().options();
             let stamped = options
                 .get(..TIMESTAMPS)
                 .is_some_and(|o| o.starts_with(&[1, 1, 8, 10]));
@@ -149,7 +165,6 @@ impl<C: Connection> Subflow<C> {
     }
 
     /// False: the segment must not reach TCP now.
-    #[inline]
     fn on_options(
         &self,
         options: &Options,
@@ -188,10 +203,27 @@ impl<C: Connection> Subflow<C> {
                 return self.on_mapping(conn, sk, &Dss::default(), &map, len);
             }
         }
-        let Some(dss) = options.dss else {
-            return true;
-        };
-        self.set(flag::SEEN_DSS);
+        match &options.dss {
+            Some(dss) => self.on_dss(conn, sk, glance, dss, len, window),
+            None => true,
+        }
+    }
+
+    /// A DSS. False: the segment must not reach TCP now.
+    #[inline]
+    fn on_dss(
+        &self,
+        conn: &C,
+        sk: &Sock,
+        glance: Glance<'_>,
+        dss: &Dss,
+        len: u32,
+        window: u16,
+    ) -> bool {
+        let shared = conn.shared();
+        if !self.is(flag::SEEN_DSS) {
+            self.set(flag::SEEN_DSS);
+        }
         if dss.ack.is_some() || !self.is(flag::JOIN) {
             self.now_fully(conn, sk);
         }
@@ -202,10 +234,10 @@ impl<C: Connection> Subflow<C> {
             self.trace_ack(conn, sk, (wire, ack, old), window);
         }
         if len > 0 {
-            self.trace_dss(&dss, dss.map.as_ref(), false);
+            self.trace_dss(dss, dss.map.as_ref(), false);
         }
         match &dss.map {
-            Some(map) => self.on_mapping(conn, sk, &dss, map, len),
+            Some(map) => self.on_mapping(conn, sk, dss, map, len),
             None => true,
         }
     }

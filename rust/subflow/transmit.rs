@@ -12,7 +12,7 @@ use crate::proto::checksum::Checksum;
 use crate::proto::crypto::add_addr_hmac;
 use crate::proto::fallback::FallbackCause;
 use crate::proto::handshake::CapableClient;
-use crate::proto::option::{fit, fit_without_timestamps, room_for};
+use crate::proto::option::{fit, fit_without_timestamps, is_plain, room_for, OPTIONS_MAX};
 use crate::proto::option::{AddAddr, Dss, DssMap, FastClose, MpFail, MpPrio, NoSpace};
 use crate::proto::option::{OptionBuf, WireDsn};
 use crate::proto::pm::Signal;
@@ -378,10 +378,21 @@ pub(super) fn append(seg: &mut TxSegment<'_>, buf: &OptionBuf) {
     if buf.is_empty() {
         return;
     }
-    let mut area = [0; 40];
+    let existing = seg.header().options();
+    // Without memory the segment leaves as it is, and its data is sent again later.
+    if is_plain(existing) && existing.len() + buf.padded_len() <= OPTIONS_MAX {
+        let _ = seg.append_options(buf.as_padded());
+        return;
+    }
+    append_fitting(seg, buf);
+}
+
+/// The same where something has to give way.
+#[cold]
+fn append_fitting(seg: &mut TxSegment<'_>, buf: &OptionBuf) {
+    let mut area = [0; OPTIONS_MAX];
     let len = fit(seg.header().options(), buf, &mut area);
     if let Some(options) = len.and_then(|len| area.get(..len)) {
-        // Without memory the segment leaves as it is, and its data is sent again later.
         let _ = seg.set_options(options);
     }
 }

@@ -277,7 +277,7 @@ impl RxSegment<'_> {
                 return;
             }
             let th = (*skb).data.add(self.thoff);
-            ptr::copy(th, th.add(cut), TCP_HEADER + keep);
+            move_short(th, th.add(cut), TCP_HEADER + keep);
             let th = th.add(cut);
             let words = ((TCP_HEADER + keep) / 4) as u8;
             *th.add(12) = (words << 4) | (*th.add(12) & 0x0f);
@@ -285,6 +285,27 @@ impl RxSegment<'_> {
         }
         self.thoff += cut;
         self.doff -= cut;
+    }
+}
+
+/// Moves `len` bytes. A call of the kernel's `memmove` costs more than the usual headers and options: these
+/// go through registers.
+///
+/// # Safety
+///
+/// As `ptr::copy`.
+#[inline(always)]
+unsafe fn move_short(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match len {
+            12 => ptr::copy(from, to, 12),
+            20 => ptr::copy(from, to, 20),
+            24 => ptr::copy(from, to, 24),
+            28 => ptr::copy(from, to, 28),
+            32 => ptr::copy(from, to, 32),
+            _ => ptr::copy(from, to, len),
+        }
     }
 }
 
@@ -357,6 +378,39 @@ impl<'a> TxSegment<'a> {
         if let Some(field) = self.header_mut().get_mut(14..16) {
             field.copy_from_slice(&window.to_be_bytes());
         }
+    }
+
+    /// Puts `more` behind the options. Its length is a multiple of 4, and all of them are at most 40 bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_options`].
+    #[inline]
+    pub fn append_options(&mut self, more: &[u8]) -> Result {
+        let grow = more.len();
+        if grow % 4 != 0 || self.doff + grow > TCP_HEADER + 40 {
+            return Err(EINVAL);
+        }
+        let skb = self.skb.as_ptr();
+        // SAFETY: after the check there are `grow` bytes of headroom, and what lies before the payload (network
+        // header if any, TCP header) is ours; it moves down by `grow`, and `more` comes behind it.
+        unsafe {
+            let headroom = (*skb).data.offset_from((*skb).head) as usize;
+            if headroom < grow + 80 && bindings::mrs_skb_cow_head(skb, grow as u32 + 80) != 0 {
+                return Err(ENOMEM);
+            }
+            let data = bindings::skb_push(skb, grow as u32).cast::<u8>();
+            let old = self.thoff + self.doff;
+            move_short(data.add(grow), data, old);
+            bindings::mrs_skb_move_headers(skb, -(grow as i32));
+            move_short(more.as_ptr(), data.add(old), grow);
+        }
+        self.doff += grow;
+        let words = (self.doff / 4) as u8;
+        if let Some(offset) = self.header_mut().get_mut(12) {
+            *offset = (words << 4) | (*offset & 0x0f);
+        }
+        Ok(())
     }
 
     /// Replaces the options by `options`, whose length is a multiple of 4 and at most 40.

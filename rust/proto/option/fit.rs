@@ -20,10 +20,7 @@ const SACK_BLOCK: usize = 8;
 /// Options stay in their order and the MPTCP ones come last, so that timestamps keep the place where
 /// receivers look for them first.
 pub fn fit(existing: &[u8], mptcp: &OptionBuf, out: &mut [u8; OPTIONS_MAX]) -> Option<usize> {
-    let timestamps = existing.len() == 12 && existing.starts_with(&ALIGNED_TIMESTAMP);
-    if (existing.is_empty() || timestamps)
-        && mptcp.len() <= OPTIONS_MAX.checked_sub(existing.len())?
-    {
+    if is_plain(existing) && mptcp.len() <= OPTIONS_MAX.checked_sub(existing.len())? {
         return join(&[existing], mptcp, out);
     }
     let scan = Scan::of(existing)?;
@@ -56,6 +53,13 @@ pub fn fit(existing: &[u8], mptcp: &OptionBuf, out: &mut [u8; OPTIONS_MAX]) -> O
     let edges_start = sack.start.checked_add(SACK_HEAD)?;
     let edges = scan.used.get(edges_start..sack.start.checked_add(len)?)?;
     join(&[head, &head_and_kind, edges, behind], mptcp, out)
+}
+
+/// Whether TCP wrote `existing` as nothing, or as timestamps alone: then options of ours go right behind, as far as
+/// there is room.
+#[inline]
+pub fn is_plain(existing: &[u8]) -> bool {
+    existing.is_empty() || existing.len() == 12 && existing.starts_with(&ALIGNED_TIMESTAMP)
 }
 
 /// How many bytes of MPTCP options [`fit`] puts behind `existing` ones, if need be in the place of SACK blocks.

@@ -25,9 +25,9 @@ pub use buf::{NoSpace, OptionBuf, OPTIONS_MAX};
 pub use capable::{CapableBody, CapableFlags, MpCapable};
 pub use control::{FastClose, MpFail, MpPrio, RstReason, TcpRst};
 pub use dss::{DataAck, Dss, DssMap, WireDsn};
-pub use fit::{fit, fit_without_timestamps, room_for};
+pub use fit::{fit, fit_without_timestamps, is_plain, room_for};
 pub use join::MpJoin;
-pub use options::{find_mptcp, timestamp, Options};
+pub use options::{find_mptcp, only_dss, timestamp, Options};
 
 /// The protocol version that this code speaks (RFC 8684 section 3.1).
 pub const VERSION: u8 = 1;

@@ -65,14 +65,7 @@ impl Options {
     /// is recognised at once; everything else is walked option by option.
     #[inline]
     pub fn parse(area: &[u8]) -> Self {
-        let mut rest = area;
-        if let Some((&ALIGNED_TIMESTAMP, behind)) = area.split_first_chunk() {
-            rest = behind.get(8..).unwrap_or(area);
-        }
-        if rest.is_empty() {
-            return Self::NONE;
-        }
-        if let Some(dss) = lone_dss(rest) {
+        if let Some(dss) = only_dss(area) {
             return Self {
                 dss: Some(dss),
                 ..Self::NONE
@@ -131,6 +124,16 @@ fn first<T>(slot: &mut Option<T>, parsed: Option<T>) -> bool {
     }
     *slot = parsed;
     true
+}
+
+/// The DSS of a segment that has no other option but timestamps in front of it: almost every one of a connection
+/// at work.
+#[inline]
+pub fn only_dss(area: &[u8]) -> Option<Dss> {
+    match area.split_first_chunk() {
+        Some((&ALIGNED_TIMESTAMP, behind)) => lone_dss(behind.get(8..)?),
+        _ => lone_dss(area),
+    }
 }
 
 /// The DSS at the front of `area`, if it is valid and nothing but padding follows.
