@@ -13,6 +13,7 @@ use crate::subflow::shared::flag;
 use crate::sys::errno::{eisconn, enobufs, eopnotsupp};
 use crate::sys::fastopen::client_enabled;
 use crate::sys::msock::{Guard, SockOf};
+use crate::sys::page::Slices;
 use crate::sys::sock::state;
 use crate::sys::tcp::Ssk;
 use crate::sys::uio::{Msg, SockAddr};
@@ -104,7 +105,8 @@ pub(super) fn start(guard: &mut Guard<'_, Msk>, ssk: &mut Ssk<'_>, addr: &mut So
         guard.sk().defer_connect(ssk.connect_deferred());
         return Ok(());
     }
-    let mut data = inner.tx.gather(inner.tx.nxt(), MOST as u64);
+    let mut data = Slices::new();
+    inner.tx.gather(inner.tx.nxt(), MOST as u64, &mut data);
     let queued = ssk.connect_with(addr, &mut data)?;
     inner.tx.renumber(-i64::from(queued));
     inner.tx.sent(queued.into());

@@ -14,6 +14,7 @@ use crate::proto::seq::Dsn;
 use crate::subflow::shared::flag;
 use crate::subflow::{flag as sub_flag, Subflow};
 use crate::sys::msock::Guard;
+use crate::sys::page::Slices;
 use crate::sys::sock::{state, Sock};
 use crate::sys::tcp::{Glance, Ssk};
 
@@ -249,7 +250,8 @@ fn resend(
             break;
         };
         let wanted = (range.to.since(at) as u64).min(room.bytes.into());
-        let mut slices = guard.inner().tx.gather(at, wanted);
+        let mut slices = Slices::new();
+        guard.inner().tx.gather(at, wanted, &mut slices);
         let bytes = slices.bytes();
         if bytes == 0 {
             break;
@@ -298,7 +300,8 @@ fn send_new(
                 allowed = allowed.min(window as u64);
             }
         }
-        let mut slices = inner.tx.gather(nxt, allowed);
+        let mut slices = Slices::new();
+        inner.tx.gather(nxt, allowed, &mut slices);
         let bytes = slices.bytes() as u64;
         if bytes == 0 {
             break;

@@ -129,10 +129,9 @@ impl TxQueue {
         freed
     }
 
-    /// Gathers up to `max` bytes from `from` on.
+    /// Gathers up to `max` bytes from `from` on in `slices`, which is empty.
     #[inline]
-    pub(super) fn gather(&self, from: Dsn, max: u64) -> Slices<'_> {
-        let mut slices = Slices::new();
+    pub(super) fn gather<'a>(&'a self, from: Dsn, max: u64, slices: &mut Slices<'a>) {
         let mut left = max.min(self.write_seq.since(from).max(0) as u64);
         let mut at = from;
         let first =
@@ -151,7 +150,6 @@ impl TxQueue {
             left -= n;
             index += 1;
         }
-        slices
     }
 
     /// `n` bytes were sent for the first time.

@@ -4,6 +4,7 @@
 
 use crate::bindings;
 use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 /// Bytes of a page (of any order), with a reference on it.
@@ -70,7 +71,8 @@ const PIECES: usize = 16;
 
 /// Pieces of [`PageSlice`]s, to be given to TCP in one call.
 pub struct Slices<'a> {
-    vec: [bindings::bio_vec; PIECES],
+    /// The first `count` are there.
+    vec: [MaybeUninit<bindings::bio_vec>; PIECES],
     count: usize,
     bytes: usize,
     pages: PhantomData<&'a PageSlice>,
@@ -81,9 +83,7 @@ impl<'a> Slices<'a> {
     #[inline]
     pub fn new() -> Self {
         Self {
-            // SAFETY: a `bio_vec` is a pointer and two integers: zeroes are a value, and none is read
-            // before it was pushed.
-            vec: unsafe { core::mem::zeroed() },
+            vec: [const { MaybeUninit::uninit() }; PIECES],
             count: 0,
             bytes: 0,
             pages: PhantomData,
@@ -96,12 +96,13 @@ impl<'a> Slices<'a> {
         let Some(vec) = self.vec.get_mut(self.count) else {
             return false;
         };
-        *vec = bindings::bio_vec {
+        let len = len.min(slice.len.saturating_sub(skip));
+        vec.write(bindings::bio_vec {
             bv_page: slice.page.as_ptr(),
-            bv_len: len.min(slice.len.saturating_sub(skip)),
+            bv_len: len,
             bv_offset: slice.offset + skip,
-        };
-        self.bytes += vec.bv_len as usize;
+        });
+        self.bytes += len as usize;
         self.count += 1;
         true
     }
@@ -117,6 +118,8 @@ impl<'a> Slices<'a> {
     pub fn sums(&self, len: usize, mut add: impl FnMut(u16, usize)) {
         let mut left = len;
         for vec in self.vec.iter().take(self.count) {
+            // SAFETY: it was pushed.
+            let vec = unsafe { vec.assume_init_ref() };
             let n = left.min(vec.bv_len as usize);
             // SAFETY: the piece lies within a page fragment that is mapped and that `PageSlice` holds.
             let sum = unsafe {
@@ -139,7 +142,7 @@ impl<'a> Slices<'a> {
 
     #[inline]
     pub(super) fn as_mut_ptr(&mut self) -> *mut bindings::bio_vec {
-        self.vec.as_mut_ptr()
+        self.vec.as_mut_ptr().cast()
     }
 }
 
