@@ -214,11 +214,17 @@ struct Snapshot {
 }
 
 impl Msk {
-    fn with_key(net: &Net, key: Key, local: Derived, conn: Conn, sysctl: Snapshot) -> Self {
-        let shared = Shared::new(key, local);
+    /// Written where it will be: it is too large to be moved about.
+    fn with_key(
+        net: &Net,
+        key: Key,
+        local: Derived,
+        conn: Conn,
+        sysctl: Snapshot,
+    ) -> impl Init<Self> + '_ {
         let first = local.idsn.add(1);
-        Self {
-            shared,
+        init!(Self {
+            shared: Shared::new(key, local),
             rx: Spin::new(Rx::new(), Class::Rx),
             locked: LockedCell::new(Locked {
                 conn,
@@ -246,7 +252,7 @@ impl Msk {
             pm: Manager::new(net),
             fallback: Spin::new(Fallback::new(), Class::Agreed),
             joined: Spin::new(KVec::new(), Class::Joined),
-        }
+        })
     }
 
     /// The numbers that segments carry.
@@ -287,7 +293,7 @@ fn snapshot(sk: &Sock) -> Snapshot {
 impl StreamProto for Msk {
     type Locked = Locked;
 
-    fn new(sk: &Sock) -> Result<Self> {
+    fn new(sk: &Sock) -> Result<impl Init<Self>> {
         let sysctl = snapshot(sk);
         if !sysctl.enabled {
             return Err(enoprotoopt());

@@ -20,6 +20,7 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 use kernel::error::{code::*, Error, Result};
+use kernel::init::Init;
 use kernel::types::{ARef, AlwaysRefCounted};
 
 /// What [`StreamProto::accept`] found.
@@ -52,7 +53,7 @@ pub trait StreamProto: Sized + Send + Sync + 'static {
     /// # Errors
     ///
     /// Those that `socket(2)` shall give.
-    fn new(sk: &Sock) -> Result<Self>;
+    fn new(sk: &Sock) -> Result<impl Init<Self>>;
     /// Called once after [`Self::new`], when the state is in place.
     fn created(sk: &SockOf<Self>);
     /// What the lock protects.
@@ -315,13 +316,13 @@ impl<P: StreamProto> SockOf<P> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn clone_for(&self, state: P) -> Result<ARef<Self>> {
+    pub fn clone_for(&self, state: impl Init<P>) -> Result<ARef<Self>> {
         // SAFETY: the copy comes back locked, with two references; its Rust part is a copy of bytes that
         // is overwritten, not dropped, before anybody sees it.
         unsafe {
             let sk = bindings::sk_clone_lock(self.as_ptr(), bindings::GFP_ATOMIC);
             let this = NonNull::new(sk.cast::<Self>()).ok_or(ENOMEM)?;
-            core::ptr::write(core::ptr::addr_of_mut!((*this.as_ptr()).state), state);
+            let Ok(()) = state.__init(core::ptr::addr_of_mut!((*this.as_ptr()).state));
             bindings::mrs_fix_clone(sk, self.as_ptr());
             // Nobody knows the copy: it needs no lock, and gets another one.
             bindings::mrs_bh_unlock(sk);
@@ -362,7 +363,7 @@ impl<P: StreamProto> SockOf<P> {
             bindings::mrs_prot_inuse(sk, 1);
             let state = P::new(Sock::from_ptr(sk))?;
             let this: *mut Self = sk.cast();
-            core::ptr::write(core::ptr::addr_of_mut!((*this).state), state);
+            let Ok(()) = state.__init(core::ptr::addr_of_mut!((*this).state));
             Self::prepare(sk);
             bindings::mrs_sockets_allocated(sk, true);
             P::created(&*this);
