@@ -2,7 +2,7 @@
 
 //! Reading.
 
-use super::{rx, Msk, MskSock, Sub};
+use super::{rx, Locked, Msk, MskSock, Sub};
 use crate::bindings;
 use crate::subflow::shared::flag;
 use crate::sys::errno::enotconn;
@@ -197,11 +197,9 @@ fn after_read(guard: &mut Guard<'_, Msk>, copied: usize) {
         tune(guard, copied);
     }
     let empty = msk.readable() == 0;
-    for index in 0..guard.inner().subs.len() {
-        let Some(sub) = guard.inner().subs.get(index).cloned() else {
-            break;
-        };
-        acknowledge(sk, &sub, empty);
+    // The list stays as it is: whoever changes it needs the lock that is ours.
+    for sub in guard.inner().subs.iter() {
+        acknowledge(sk, sub, empty);
     }
 }
 
@@ -242,11 +240,11 @@ fn acknowledge(sk: &MskSock, sub: &Sub, empty: bool) {
 fn tune(guard: &mut Guard<'_, Msk>, copied: usize) {
     let sk = guard.sk();
     let now = time::monotonic_us();
-    let Some(first) = guard.inner().subs.first().cloned() else {
+    let Locked { subs, space, .. } = guard.inner();
+    let Some(first) = subs.first() else {
         return;
     };
     let rtt = u64::from(Glance::at(&first.ssk).rcv_rtt_us()).max(1000);
-    let space = &mut guard.inner().space;
     space.copied += copied as u64;
     if space.since == 0 {
         space.since = now;
@@ -269,7 +267,7 @@ fn tune(guard: &mut Guard<'_, Msk>, copied: usize) {
         let want = want.min(sk.rmem_max());
         if want > sk.rcvbuf() {
             sk.set_rcvbuf(want);
-            for sub in guard.inner().subs.iter() {
+            for sub in subs.iter() {
                 sub.ssk.set_rcvbuf(want);
             }
         }
