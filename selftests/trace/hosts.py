@@ -52,13 +52,17 @@ def subflows():
 
 def wait_for_subflows(count):
     end = time.monotonic() + 15 * SLOW
-    while len(subflows()) < count:
-        expect(time.monotonic() < end, f"{len(subflows())} subflows instead of {count}")
+    while True:
+        found = subflows()
+        if len(found) >= count:
+            return found
+        expect(time.monotonic() < end, f"{len(found)} subflows instead of {count}")
         time.sleep(0.05)
 
 
 def transfer(size, during=None, joins=0, client_options=(), server_options=()):
-    """`size` bytes each way; `during` is called when the subflows are there. Returns what both ends tell."""
+    """`size` bytes each way; `during` is called when the subflows are there, and given them. Returns what both ends
+    tell."""
     result = f"/tmp/trace.{os.getpid()}.json"
     env = dict(os.environ, PYTHONPATH=os.path.dirname(XFER))
     common = ["--port", str(PORT), "--size", str(size), "--timeout", str(40 * SLOW)]
@@ -70,8 +74,7 @@ def transfer(size, during=None, joins=0, client_options=(), server_options=()):
     if during:
         def act():
             try:
-                wait_for_subflows(joins + 1)
-                during()
+                during(wait_for_subflows(joins + 1))
             except tap.Failed as e:
                 problem.append(e)
         thread = threading.Thread(target=act, daemon=True)

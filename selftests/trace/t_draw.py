@@ -41,7 +41,7 @@ def recorded():
     time.sleep(2)
     expect(recorder.poll() is None, "it has ended")
 
-    def during():
+    def during(_):
         time.sleep(0.2)
         hosts.cut(1)
         time.sleep(2)
