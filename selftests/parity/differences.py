@@ -52,6 +52,8 @@ DIFFERENCES = [
     ("joins that are not let in/*/client/events/*\"sub_closed\"*", only_theirs, "the same, without it"),
     ("a path manager in user space/withdrawn/sockets/server/local_addr_used", None,
      "an address that was withdrawn is not in use"),
+    ("sysctls: */available_schedulers/*", lambda theirs, ours: (theirs, ours) == ("default", "default roundrobin"),
+     "there is a second scheduler to choose"),
     ("ss: connections and listeners/*/mss", reserved,
      "28 bytes of every segment are kept for the DSS"),
     ("ss: connections and listeners/*/skmem/tb", None,

@@ -194,9 +194,9 @@ def refused():
     with scene.step("to nobody"):
         scene.ask("client", FLUSH)
         scene.endpoint("server", "10.0.2.2", flags=SIGNAL)
-        scene.ask("server", genl.SET_LIMITS, u32(genl.SUBFLOWS, 4))
     with scene.step("announced where nobody listens"):
         listener.close()
+        scene.ask("server", genl.SET_LIMITS, u32(genl.SUBFLOWS, 4))
         scene.endpoint("client", "10.0.2.1", flags=SUBFLOW)
     with scene.step("closed"):
         close(scene, one, other)
