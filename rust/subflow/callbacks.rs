@@ -391,6 +391,8 @@ impl<C: Connection> Subflow<C> {
                 .store(conn.shared().snd_una.get().0, Ordering::Relaxed);
             self.set(flag::FAIL_DUE);
             self.fall_back(ssk, conn, FallbackCause::InfiniteMapTx);
+            // Before any data: who sees the infinite mapping first has no use for the answer any more.
+            self.acknowledge(ssk);
         }
         if self.clear(flag::INFINITE_RX) {
             self.fall_back(ssk, conn, FallbackCause::InfiniteMapRx);

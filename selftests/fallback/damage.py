@@ -53,13 +53,17 @@ class End(threading.Thread):
 
 
 class World(Path):
-    """Two hosts with a middlebox; `two`: with a second subflow, by addresses of its own."""
+    """Two hosts with a middlebox; `two`: with a second subflow, by addresses of its own; `shape`: what netem
+    does to all that a host sends."""
 
-    def __init__(self, middle, two=False, checksum=False):
+    def __init__(self, middle, two=False, checksum=False, shape=""):
         super().__init__(middle)
         self.two, self.listener = two, None
         for number, host in ((1, self.client), (2, self.server)):
             host.sysctl("net/mptcp/checksum_enabled", int(checksum))
+            if shape:
+                with host.inside():
+                    subprocess.run(["tc", "qdisc", "add", "dev", "tun0", "root", "netem", *shape.split()], check=True)
             if two:
                 with host.inside():
                     subprocess.run(["ip", "-batch", "-"], check=True, text=True, input=(
@@ -68,8 +72,9 @@ class World(Path):
             with self.client.inside():
                 subprocess.run(["ip", "mptcp", "endpoint", "add", SECOND[0], "dev", "tun0", "subflow"], check=True)
 
-    def exchange(self, size=SIZE):
-        """Both ends send and receive at once; what they tell."""
+    def exchange(self, size=SIZE, server_first=False):
+        """Both ends send and receive at once; what they tell. `server_first`: the client sends nothing until it has
+        received something."""
         ready = threading.Event()
 
         def serve():
@@ -91,6 +96,8 @@ class World(Path):
                 while not mptcp.counters()["MPJoinSynAckRx"]:
                     expect(time.monotonic() < end, "no second subflow")
                     time.sleep(0.01)
+            if server_first:
+                sock.recv(1, socket.MSG_PEEK)
             return sock
 
         ends = [End(self.client, size, 1, connect), End(self.server, size, 2, serve)]
@@ -189,12 +196,14 @@ def counted(end, wanted):
 def is_answered():
     """A bit of the data flips: with MP_FAIL and the infinite mapping, the connection becomes plain TCP."""
     middle = Damage(flip, False)
-    with World(middle, checksum=True) as world:
-        client, server = world.exchange()
+    # The windows, which a delay opens but slowly, keep either end from being through before it hears of it.
+    size = 4 * SIZE
+    with World(middle, checksum=True, shape="delay 20ms limit 10000") as world:
+        client, server = world.exchange(size)
     for name, end in (("client", client), ("server", server)):
         expect(not end["error"], f"{name}: {end['error']}\nclient: {client}\nserver: {server}")
-        equal(end["received"], SIZE, f"bytes that the {name} received")
-        equal(end["mptcp"], False, f"the {name} is MPTCP")
+        equal(end["received"], size, f"bytes that the {name} received")
+        equal(end["mptcp"], False, f"the {name} is MPTCP\nclient: {client}\nserver: {server}")
         counted(end, {"MPFailTx": 1, "MPFailRx": 1, "MPRstTx": 0})
     counted(server, {"DataCsumErr": 1, "InfiniteMapRx": 1})
     counted(client, {"InfiniteMapTx": 1})
@@ -206,8 +215,8 @@ def nobody_answers():
     def hides(packet, _):
         packet.keep(lambda option: option[0] != MPTCP or option[2] >> 4 != FAIL or packet.flags & RST)
 
-    with World(Damage(flip, False, hides=hides), checksum=True) as world:
-        # More than passes until MP_FAIL was said for the last time.
+    # It takes 3 seconds, were it not for the reset: longer than until MP_FAIL was said for the last time.
+    with World(Damage(flip, False, hides=hides), checksum=True, shape="rate 20mbit limit 60") as world:
         client, server = world.exchange(20 * SIZE)
     broken(client, server)
     counted(server, {"DataCsumErr": 1, "MPFailTx": 4, "MPFailRx": 0, "MPRstTx": 1})
@@ -224,13 +233,14 @@ def mapping_changes():
 
 
 def mapping_elsewhere_at_first():
-    """From the first data of the server on, mappings are for bytes far away: plain TCP."""
+    """From the first data of the server on, mappings are for bytes far away: plain TCP, as the server has not confirmed
+    any data yet."""
 
     def middle(packet, to_server):
         return [packet if to_server else altered(packet, other_ssn)]
 
     with World(middle) as world:
-        client, server = world.exchange()
+        client, server = world.exchange(server_first=True)
     whole(client, server)
     equal((client["mptcp"], server["mptcp"]), (False, False), "MPTCP at the client, at the server")
     counted(client, {"DSSNoMatchTCP": True, "DSSCorruptionFallback": 1, "DSSCorruptionReset": 0})
