@@ -16,9 +16,9 @@ use crate::sys::storage::GrowArray;
 use core::sync::atomic::Ordering;
 
 const PAGE: i64 = 4096;
-/// Data that waits for what is missing may take this many times the receive buffer's limit. Its bytes are
-/// within the window that was announced, but small packets take more memory than a window reckons with.
-const OVERDRAFT: i32 = 2;
+/// Data within the window that was announced may take this many times the receive buffer's limit: small
+/// packets take more memory than a window reckons with.
+pub(super) const OVERDRAFT: i32 = 2;
 /// Accounted memory that is kept for the next packets, bytes.
 pub(super) const KEEP: i64 = 64 * 1024;
 

@@ -44,8 +44,13 @@ impl Connection for ConnRef {
     #[inline]
     fn is_full(&self) -> bool {
         // As long as there is nothing to read, memory is taken up by what waits for data that is missing:
-        // which may be the very next.
-        self.rcv_space() <= 0 && self.msk().readable() > 0
+        // which may be the very next. What the window has promised is taken, as it must be acknowledged, unless
+        // small packets make much more of it than its bytes; a connection without numbers has TCP's window.
+        let shared = self.msk().shared();
+        let promised = shared.is(flag::AGREED) && !shared.is(flag::FALLBACK);
+        let overdraft = if promised { rx::OVERDRAFT - 1 } else { 0 };
+        let sk = self.sk();
+        sk.rmem_alloc() / (1 + overdraft) >= sk.rcvbuf() && self.msk().readable() > 0
     }
 
     #[inline]

@@ -2,10 +2,11 @@
 """Receivers that have little room, or none: the window is the connection's, whatever path it is told on."""
 
 import os
+import subprocess
 import time
 
 from tap import equal, expect
-from world import MIB, PATH, SLOW, Hosts, sound, test, transfer
+from world import MIB, PATH, SERVER, SLOW, Hosts, sound, test, transfer
 
 LIMIT = 30 * SLOW
 
@@ -35,8 +36,13 @@ def held(lose_update):
 
     def during():
         quiet(hosts)
-        # Time for some probes.
-        time.sleep(1)
+        # Time for some probes, which are told of a window of zero.
+        watch = ["ip", "netns", "exec", SERVER, "timeout", str(10 * SLOW), "tcpdump", "-n", "-c", "1", "-i", "any",
+                 "src port 5000 and tcp[14:2] = 0 and tcp[13] & 4 = 0"]
+        seen = subprocess.run(watch, capture_output=True, text=True)
+        if seen.returncode:
+            open(go, "w", encoding="ascii").close()
+        expect(seen.returncode == 0, f"no window of zero is told: {seen.stderr}")
         if lose_update:
             for number in hosts.links:
                 hosts.cut(number)
