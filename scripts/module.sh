@@ -16,6 +16,15 @@ module_file()
 	echo "$(module_dir "$1")/mptcp.ko"
 }
 
+# module_empty DIR KERNEL: make has no way to see that what it built was for another
+# kernel, whose structures may be others.
+module_empty()
+{
+	[[ $(cat "$1/.kernel" 2>/dev/null) != "$2" ]] || return 0
+	find "$1" -mindepth 1 -delete
+	echo "$2" >"$1/.kernel"
+}
+
 # module_sync DIR: copy what is built; what make has made there stays.
 module_sync()
 {
@@ -55,6 +64,7 @@ stage_module()
 	mkdir -p "$dir" "$MPTCP_CACHE/lock"
 	exec {lock}>"$MPTCP_CACHE/lock/$(basename "$dir")"
 	flock "$lock"
+	module_empty "$dir" "$(kernel_dir "$flavour")"
 	# The copy keeps times and contents, so an unchanged module builds nothing.
 	module_sync "$dir"
 	if ! module_current "$dir" "$(kernel_dir "$flavour")"; then
