@@ -135,9 +135,10 @@ class Judge:
 
 
 def sound(ends, size, allowed=()):
-    """Both ends have got everything, over MPTCP, and no counter but those `allowed` tells of a violation."""
+    """Both ends have got everything, over MPTCP, and no counter but those `allowed` tells of a violation. `size`: what
+    each has sent, or a pair of what the client and the server have."""
     rules = Judge()
-    rules.size = (size, size)
+    rules.size = size if isinstance(size, tuple) else (size, size)
     for end in ends:
         for name in allowed:
             end.get("counters", {}).pop(name, None)
