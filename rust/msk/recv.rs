@@ -244,7 +244,9 @@ fn tune(guard: &mut Guard<'_, Msk>, copied: usize) {
     let Some(first) = subs.first() else {
         return;
     };
-    let rtt = u64::from(Glance::at(&first.ssk).rcv_rtt_us()).max(1000);
+    // While the longest path takes its time, what the others bring has to wait: the window has to hold it all.
+    let rtts = subs.iter().map(|sub| Glance::at(&sub.ssk).rcv_rtt_us());
+    let rtt = u64::from(rtts.max().unwrap_or(0)).max(1000);
     space.copied += copied as u64;
     if space.since == 0 {
         space.since = now;
@@ -259,10 +261,14 @@ fn tune(guard: &mut Guard<'_, Msk>, copied: usize) {
     if read <= space.space {
         return;
     }
+    // While a sender's windows double, two round trips go by until a larger buffer is of use: what has been added
+    // since the last one is reckoned with twice more.
+    let window = 2 * read + 16 * 1460;
+    let ahead = window.saturating_mul(read - space.space) / space.space.max(1);
+    let window = window.saturating_add(2 * ahead.min(window));
     space.space = read;
     if sk.moderate_rcvbuf() && sk.userlocks() & bindings::SOCK_RCVBUF_LOCK as u8 == 0 {
-        // Twice, for the next round trip may bring twice as much; and overhead as TCP reckons with.
-        let window = 2 * read + 16 * 1460;
+        // With the overhead that TCP reckons with.
         let want = Glance::at(&first.ssk).space_from_window(window.min(1 << 30) as i32);
         let want = want.min(sk.rmem_max());
         if want > sk.rcvbuf() {
