@@ -698,16 +698,18 @@ pub struct Path {
     pub cwnd: u32,
     /// Sent, and neither acknowledged nor held for lost.
     pub in_flight: u32,
+    /// The most that was in flight at once during a late round trip.
+    pub flown: u32,
     /// Queued, and not sent.
     pub queued: u32,
     /// Pacing rate, per second; `u64::MAX` without pacing.
     pub pacing_rate: u64,
     /// The shortest round trip time of late, microseconds; 0 if unknown.
     pub min_rtt_us: u32,
-    /// Delivered per second, as TCP last measured it when there was enough to send; 0 if unknown.
+    /// Delivered per second, as TCP last measured it; 0 if unknown.
     pub delivery_rate: u64,
-    /// The congestion window is in slow start.
-    pub slow_start: bool,
+    /// The path may deliver more than that: the congestion window is in slow start, or there was not enough to send.
+    pub untried: bool,
     /// What the send buffer's limit leaves.
     pub send_room: u32,
 }
@@ -827,6 +829,9 @@ impl<'a> Glance<'a> {
                 mss,
                 cwnd: bindings::mrs_tcp_snd_cwnd(sk).saturating_mul(mss),
                 in_flight: bindings::mrs_tcp_packets_in_flight(sk).saturating_mul(mss),
+                flown: core::ptr::addr_of!((*tp).max_packets_out)
+                    .read_volatile()
+                    .saturating_mul(mss),
                 queued: write_seq.wrapping_sub(snd_nxt).min(i32::MAX as u32),
                 pacing_rate: bindings::mrs_pacing_rate(sk) as u64,
                 min_rtt_us: match bindings::mrs_tcp_min_rtt(sk) {
@@ -842,7 +847,7 @@ impl<'a> Glance<'a> {
                             .into(),
                     )
                     .unwrap_or(0),
-                slow_start: bindings::mrs_tcp_in_slow_start(sk),
+                untried: bindings::mrs_tcp_untried(sk),
                 send_room: (self.0.sndbuf() - self.0.wmem_queued()).max(0) as u32,
             }
         }

@@ -145,9 +145,12 @@ u32 mrs_tcp_min_rtt(const struct sock *sk)
 	return tcp_min_rtt(tcp_sk(sk));
 }
 
-bool mrs_tcp_in_slow_start(const struct sock *sk)
+/* Whether the rate at which data is delivered may be less than what the path can do. */
+bool mrs_tcp_untried(const struct sock *sk)
 {
-	return tcp_in_slow_start(tcp_sk(sk));
+	const struct tcp_sock *tp = tcp_sk(sk);
+
+	return tcp_in_slow_start(tp) || tp->rate_app_limited;
 }
 
 /* ---- checksums of data ---- */

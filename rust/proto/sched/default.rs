@@ -33,18 +33,30 @@ fn min_rtt(candidate: &Candidate) -> u32 {
     }
 }
 
+/// What a path may always be tried with, bytes: the initial congestion window (RFC 6928).
+const INITIAL: u32 = 14_600;
+
 /// Bytes per second, at least one.
 ///
 /// How fast a path is that has not carried much yet is not known, and nobody would find out if it had to carry
-/// much first: while the congestion window still doubles, it says what the path is tried with. After losses it
-/// allows less than what was measured before.
+/// much first: then it is tried with up to twice of what it had to carry of late. But where a queue has built up,
+/// as the round trip time tells, that was all it can do. Not known means: in slow start, or when there was not
+/// enough to send, perhaps because of what was decided here. After losses the congestion window allows less than
+/// what was measured before.
 fn rate(candidate: &Candidate) -> u64 {
     let delivered = candidate.delivery_rate;
-    let tried = per_second(candidate.cwnd, candidate.srtt_us);
-    let rate = if delivered > 0 && !candidate.slow_start {
+    let rate = if delivered > 0 && !candidate.untried {
         delivered
     } else {
-        tried.max(delivered)
+        let flown = candidate.flown.max(candidate.in_flight);
+        let queue = candidate.srtt_us / 2 >= min_rtt(candidate);
+        let tried = if queue {
+            flown
+        } else {
+            flown.saturating_mul(2)
+        };
+        let tried = tried.max(INITIAL).min(candidate.cwnd);
+        per_second(tried, candidate.srtt_us).max(delivered)
     };
     let most = per_second(candidate.cwnd, min_rtt(candidate));
     rate.min(most).max(1)
@@ -86,13 +98,14 @@ fn fastest(
 /// How much to put onto a subflow at once: what the congestion window has room for, or a millisecond's worth if
 /// that is more; but not more than arrives within 50 ms, so that each subflow gets its part of a small window. A
 /// slow path is found out by what it does with the first window; whatever else was queued there by then would be
-/// late.
+/// late. Never more than one decision can place: it is this amount whose arrival is compared with others'.
 fn burst(candidate: &Candidate) -> u32 {
     let outstanding = candidate.in_flight.saturating_add(candidate.queued);
     let room = u64::from(candidate.cwnd.saturating_sub(outstanding));
     let rate = rate(candidate);
     let burst = room.max(rate / 1000).min((rate / 20).max(1));
-    u32::try_from(burst).unwrap_or(u32::MAX)
+    let burst = u32::try_from(burst).unwrap_or(u32::MAX);
+    burst.min(candidate.send_room).min(BURST_MAX)
 }
 
 fn pick(candidate: &Candidate, bytes: u64, burst: u32) -> Option<Pick> {
@@ -157,7 +170,8 @@ mod tests {
         in_flight: 50_000,
         queued: 0,
         delivery_rate: 10_000_000,
-        slow_start: false,
+        flown: 0,
+        untried: false,
         send_room: 1_000_000,
         backup: false,
         stale: false,
@@ -279,6 +293,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_compared_is_what_would_be_placed() {
+        // 700 kB at 20 Mbyte/s: all would have arrived after 30 ms.
+        let fast = full(Candidate {
+            cwnd: 200_000,
+            delivery_rate: 20_000_000,
+            ..PATH
+        });
+        // 50 ms of it are 200 kB, and would arrive after 45 ms; but its send buffer takes 10 kB.
+        let other = Candidate {
+            id: 2,
+            cwnd: 10_000_000,
+            in_flight: 0,
+            delivery_rate: 4_000_000,
+            send_room: 10_000,
+            ..PATH
+        };
+        let demand = Demand {
+            pending: 500_000,
+            window: 500_000,
+        };
+        let pick = DefaultScheduler.select(&[fast, other], &demand);
+        assert_eq!(pick.map(|pick| (pick.id, pick.burst)), Some((2, 10_000)));
+    }
+
+    #[test]
     fn the_last_bytes_wait_for_the_fast_path() {
         let slow = Candidate {
             id: 2,
@@ -305,7 +344,7 @@ mod tests {
             cwnd: 14_000,
             in_flight: 0,
             delivery_rate: 0,
-            slow_start: true,
+            untried: true,
             ..PATH
         };
         let demand = Demand {

@@ -28,12 +28,15 @@ pub struct Candidate {
     pub cwnd: u32,
     /// Sent and not acknowledged, in bytes.
     pub in_flight: u32,
+    /// The most that was in flight at once during a late round trip, in bytes.
+    pub flown: u32,
     /// Queued on the subflow and not sent yet, in bytes.
     pub queued: u32,
     /// At what rate data has been arriving, in bytes per second; 0 if unknown.
     pub delivery_rate: u64,
-    /// The congestion window doubles in a round trip: the rate is about to grow.
-    pub slow_start: bool,
+    /// `delivery_rate` says only what the path does at least: the congestion window doubles in a round trip, or there
+    /// was not enough to send when it was measured.
+    pub untried: bool,
     /// Bytes that its send buffer still takes.
     pub send_room: u32,
     /// To be used only when no other subflow can be.

@@ -8,7 +8,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 mod model;
 mod sim;
 
-use sim::{run, Outcome, Setup};
+use sim::{run, Link, Outcome, Setup};
 
 /// Seeds to run; `MPTCP_SEEDS` in the environment says another number.
 const SEEDS: u64 = 10_000;
@@ -63,4 +63,19 @@ fn more_paths_are_faster_than_the_best_alone() {
     }
     println!("{together} us together, {alone} us alone");
     assert!(together < alone);
+}
+
+/// With the congestion windows far larger than the links and what TCP buffers.
+#[test]
+fn two_equal_links_are_filled() {
+    let link = Link::new(10, 100);
+    let total = 100_000_000;
+    let time = |links: &[Link]| run(&Setup::over(links, total), 0).time;
+    let alone = time(&[link.clone()]);
+    let together = time(&[link.clone(), link]);
+    println!("{together} us together, {alone} us alone");
+    assert!(
+        together * 190 < alone * 100,
+        "{together} us, {alone} us alone"
+    );
 }

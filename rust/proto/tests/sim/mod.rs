@@ -13,7 +13,8 @@ mod tcp;
 use super::model::Rng;
 use mptcp_proto::sched::NAMES;
 use mptcp_proto::seq::{Dsn, Ssn};
-use net::{Event, Link, Net, Time, Towards};
+pub use net::Link;
+use net::{Event, Net, Time, Towards};
 use receiver::Receiver;
 use sender::Sender;
 
@@ -119,6 +120,23 @@ impl Setup {
         self.total = 3_000_000;
         self.scheduler = 0;
         self
+    }
+
+    /// A transfer of `total` bytes over these links.
+    pub fn over(links: &[Link], total: u64) -> Self {
+        let paths = (1u32..).zip(links).map(|(n, link)| Path {
+            link: link.clone(),
+            sender_isn: Ssn(n),
+            receiver_isn: Ssn(n),
+            wscale: 10,
+            backup: false,
+            broken: None,
+        });
+        let paths = paths.collect();
+        let random = Self::random(0);
+        let mut setup = Self { paths, ..random }.bulk(None);
+        setup.total = total;
+        setup
     }
 }
 

@@ -59,6 +59,18 @@ pub struct Link {
 }
 
 impl Link {
+    /// So many milliseconds one way, so many Mbit/s, and a queue of 100 ms.
+    pub fn new(ms: Time, mbit: u64) -> Self {
+        Self {
+            rate: mbit * 125_000,
+            delay: ms * 1000,
+            loss: 0,
+            queue: 100_000,
+            up: true,
+            busy: [0; 2],
+        }
+    }
+
     pub fn random(rng: &mut Rng) -> Self {
         Self {
             rate: 20_000 << rng.below(9),

@@ -108,7 +108,8 @@ impl Sender {
                 in_flight: subflow.tcp.in_flight() as u32,
                 queued: (subflow.tcp.end - subflow.tcp.nxt) as u32,
                 delivery_rate: subflow.tcp.delivery_rate,
-                slow_start: subflow.tcp.slow_start(),
+                flown: subflow.tcp.in_flight() as u32,
+                untried: subflow.tcp.slow_start(),
                 send_room: 200_000u32.saturating_sub((subflow.tcp.end - subflow.tcp.una) as u32),
                 backup: subflow.backup,
                 stale: subflow.tcp.backoff >= 2,
@@ -130,8 +131,11 @@ impl Sender {
                 break;
             };
             assert!(burst > 0 && u64::from(burst) <= demand.pending.min(demand.window));
-            self.place(id as usize, self.snd_nxt, burst.into());
-            self.snd_nxt = self.snd_nxt.add(burst.into());
+            // Whole segments, as in the module: the remainder would travel in a segment of its own.
+            let bytes = u64::from(burst).next_multiple_of(MSS);
+            let bytes = bytes.min(demand.pending).min(demand.window);
+            self.place(id as usize, self.snd_nxt, bytes);
+            self.snd_nxt = self.snd_nxt.add(bytes);
             self.send(net, id as usize);
         }
         for path in 0..self.subflows.len() {
