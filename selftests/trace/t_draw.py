@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """mptcp-trace: what it records, draws and complains of."""
 
+import html.parser
 import json
 import os
 import struct
@@ -104,17 +105,61 @@ def png():
     expect(len(set(pixels)) > 100 and b"IEND" in chunks, f"{len(set(pixels))} values")
 
 
-def html():
-    """A page that brings plotly along, has the curves, and asks nobody for anything."""
+class Page(html.parser.HTMLParser):
+    """Elements that end where they should, and what they would fetch."""
+
+    EMPTY = {"meta", "link", "br", "img", "input", "hr", "base"}
+    FETCHING = {"src", "href", "srcset", "data", "poster", "action"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen, self.fetched = [], [], []
+        self.feed(text)
+        self.close()
+        equal(self.open, [], "elements that do not end")
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        self.fetched += [(tag, value) for name, value in attrs if name in self.FETCHING]
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    # A slash there ends nothing in HTML.
+    handle_startendtag = handle_starttag
+
+    def handle_endtag(self, tag):
+        expect(self.open and self.open[-1] == tag, f"</{tag}> ends one of {self.open}")
+        self.open.pop()
+
+
+def figure(page):
+    """What the page has plotly draw: curves and layout."""
+    rest = page.rsplit("Plotly.newPlot(", 1)[1]
+    found = []
+    for _ in range(3):
+        value, end = json.JSONDecoder().raw_decode(rest := rest.lstrip(" \n,"))
+        found.append(value)
+        rest = rest[end:]
+    return found[1:]
+
+
+def page():
+    """A page that brings plotly along, is well-formed, has the curves, and asks nobody for anything."""
     drawn = numbers()
     good("draw", FILE, "--token", drawn["token"], "--html", "/tmp/t.html")
     with open("/tmp/t.html", encoding="utf-8") as file:
-        page = file.read()
-    expect("Plotly.newPlot" in page and len(page) > 1_000_000, "plotly is not in the page")
-    expect('<script src=' not in page and "cdn.plot.ly/plotly" not in page.split("Plotly.newPlot")[-1],
-           "the page needs the network")
+        text = file.read()
+    expect("Plotly.newPlot" in text and len(text) > 1_000_000, "plotly is not in the page")
+    parsed = Page(text)
+    equal([parsed.seen.count(tag) for tag in ("html", "head", "title", "body")], [1, 1, 1, 1], "parts of the page")
+    equal(parsed.fetched, [], "what the page fetches")
+    curves, layout = figure(text)
+    expect(all(len(curve["x"]) == len(curve["y"]) > 0 for curve in curves), "curves of pairs")
+    axes = {"yaxis" + curve["yaxis"][1:] for curve in curves}
+    expect(axes <= set(layout), f"axes {axes} of {sorted(layout)}")
+    names = {curve["name"] for curve in curves}
     for subflow in drawn["subflows"].values():
-        expect(f'"subflow {subflow["name"]}"' in page, f"there is no curve of subflow {subflow['name']}")
+        expect(f"subflow {subflow['name']}" in names, f"there is no curve of subflow {subflow['name']}: {names}")
 
 
 def gone():
@@ -184,7 +229,7 @@ def not_loaded():
 TESTS = [
     ("mptcp-trace records a transfer, and tells its numbers", recorded),
     ("mptcp-trace draws a picture", png),
-    ("mptcp-trace draws a page", html),
+    ("mptcp-trace draws a page", page),
     ("mptcp-trace says what is wrong", complaints),
     ("mptcp-trace passes on how the command has ended", status_of_command),
     ("mptcp-trace without the module", not_loaded),
