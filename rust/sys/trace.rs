@@ -5,7 +5,8 @@
 //! C header: [`include/linux/tracepoint.h`](srctree/include/linux/tracepoint.h)
 //!
 //! The events are defined in C, by macros that Rust does not have; what they carry are plain values. Whether one is on
-//! is a static branch in the caller, and its arguments are put together out of line.
+//! is a static branch: in the caller, where the helpers in C are inlined into it (bindings/Kbuild.inline), else in a
+//! function that is called. The arguments are put together out of line.
 
 use crate::bindings;
 
@@ -24,7 +25,7 @@ pub trait Event {
     /// What it carries.
     type Args;
 
-    /// Whether anybody wants it. A no-op and a jump that is not taken, if not.
+    /// Whether anybody wants it. A no-op, if not; a call of one, where helpers are not inlined.
     fn is_on() -> bool;
 
     /// Tells whoever wants it. From any context in which RCU is watching.
