@@ -55,6 +55,7 @@ distclean:
 help:
 	@echo 'make run                 build everything that is missing, boot it, run the demo'
 	@echo 'make run OUT=demo.png    the same, with its picture at that path'
+	@echo 'make run TRACE=1         the same, recorded and drawn by mptcp-trace'
 	@echo 'make check               run every test suite'
 	@echo 'make check SUITE="a b"   run these suites: $(notdir $(wildcard selftests/suites/*))'
 	@echo 'make check SUITE=mptcp_join TEST="-f"    arguments for a selftest of the kernel'

@@ -192,8 +192,8 @@ def choose(found, token):
             known = ", ".join(f"{known:08x}" for known in found)
             raise Problem(f"the recording knows no token {token:08x}, but {known}")
         return found[token]
-    # Of the two ends of one connection, the one that sends tells more.
-    best = max(found.values(), key=lambda c: (max(c.carried()), c.carried()[0]))
+    # Of the two ends of one connection, the one that sends tells more; what comes twice the other counts twice.
+    best = max(found.values(), key=lambda c: max(c.carried()[0] * 5 // 4, c.carried()[1]))
     if len(found) > 1:
         print(f"mptcp-trace: drawing token {best.token:08x}, one of {len(found)} connections; --token chooses",
               file=sys.stderr)
