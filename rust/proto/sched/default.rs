@@ -361,6 +361,35 @@ mod tests {
     }
 
     #[test]
+    fn a_starved_path_is_tried_with_twice_what_it_carried() {
+        // 500 kB/s were measured with little to send; its window would take 400 kB.
+        let starved = Candidate {
+            srtt_us: 100_000,
+            min_rtt_us: 100_000,
+            cwnd: 400_000,
+            in_flight: 0,
+            flown: 50_000,
+            delivery_rate: 500_000,
+            untried: true,
+            ..PATH
+        };
+        assert_eq!(rate(&starved), 1_000_000);
+        // A queue: more than it has carried was not to be had, whatever the window.
+        let queued = Candidate {
+            srtt_us: 200_000,
+            flown: 150_000,
+            ..starved
+        };
+        assert_eq!(rate(&queued), 750_000);
+        // TCP had enough to send.
+        let measured = Candidate {
+            untried: false,
+            ..starved
+        };
+        assert_eq!(rate(&measured), 500_000);
+    }
+
+    #[test]
     fn backups_and_stale_subflows_are_for_when_nothing_else_is() {
         let backup = Candidate {
             id: 2,
