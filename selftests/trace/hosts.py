@@ -12,12 +12,19 @@ from world import CLIENT, PORT, SERVER, SLOW, TESTS, expect, on, run, tap
 XFER = os.path.join(TESTS, "lib", "xfer.py")
 
 
+def remove():
+    """The hosts go, and what TCP would yet send for a minute on links that are gone: it would hold the module."""
+    for host in (CLIENT, SERVER):
+        subprocess.run(["ip", "netns", "exec", host, "ss", "-HtK", "state", "all"], capture_output=True)
+        subprocess.run(["ip", "netns", "del", host], capture_output=True)
+
+
 class Hosts:
     """`links`: what netem is to do on both ends of each. The server announces all but the first."""
 
     def __init__(self, links):
+        remove()
         for host in (CLIENT, SERVER):
-            subprocess.run(["ip", "netns", "del", host], capture_output=True)
             run("ip", "netns", "add", host)
             run("ip", "-n", host, "link", "set", "lo", "up")
             on(host, "ip", "mptcp", "limits", "set", "subflows", "4", "add_addr_accepted", "4")

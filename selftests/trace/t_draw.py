@@ -9,7 +9,7 @@ import subprocess
 import time
 import zlib
 
-from hosts import Hosts, transfer
+from hosts import Hosts, remove, transfer
 from tap import equal
 from world import MIB, PATH, TESTS as TESTS_DIR, expect
 
@@ -164,8 +164,7 @@ def page():
 
 def gone():
     """The hosts, and what their connections may yet have done."""
-    for host in ("client", "server"):
-        subprocess.run(["ip", "netns", "del", host], capture_output=True)
+    remove()
     time.sleep(1)
 
 
