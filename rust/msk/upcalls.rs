@@ -48,9 +48,9 @@ impl Connection for ConnRef {
         // small packets make much more of it than its bytes; a connection without numbers has TCP's window.
         let shared = self.msk().shared();
         let promised = shared.is(flag::AGREED) && !shared.is(flag::FALLBACK);
-        let overdraft = if promised { rx::OVERDRAFT - 1 } else { 0 };
+        let times = if promised { rx::OVERDRAFT } else { 1 };
         let sk = self.sk();
-        sk.rmem_alloc() / (1 + overdraft) >= sk.rcvbuf() && self.msk().readable() > 0
+        sk.rmem_alloc() / times >= sk.rcvbuf() && self.msk().readable() > 0
     }
 
     #[inline]

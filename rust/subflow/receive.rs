@@ -33,7 +33,7 @@ impl<C: Connection> Subflow<C> {
                 continue;
             }
             if conn.is_full() && ssk.state() != state::CLOSE {
-                // TCP's own queue holds it until the reader makes room, and TCP's window closes with that.
+                // TCP's own queue holds it until the reader makes room; without MPTCP its window closes with that.
                 // A subflow that is gone has nothing more to come, and nobody who would look at it again.
                 self.set(flag::STALLED);
                 // The reader may have made room before it could see that.

@@ -23,7 +23,7 @@ sys.dont_write_bytecode = True
 
 import mptcp  # noqa: E402
 from tap import expect  # noqa: E402
-from world import CLIENT, MIB, PORT, SERVER, Hosts, on  # noqa: E402
+from world import CLIENT, PORT, SERVER, Hosts, on  # noqa: E402
 
 CHUNK = 256 * 1024
 # Long enough that the beginning, when windows open, is a small part.
@@ -147,7 +147,7 @@ FIGURES = {
 def main():
     told = {name: measure() for name, measure in FIGURES.items() if name in (sys.argv[2:] or FIGURES)}
     with open(sys.argv[1], "w", encoding="ascii") as file:
-        json.dump(told, file, indent=1)
+        print(json.dumps(told, indent=1), file=file)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,8 @@ def asymmetric():
     expect(used[2] > 8 * MIB, f"bytes on each link: {used}")
     # 90 % of what both links carry together, the headers included.
     expect(client["seconds"] < 64 * MIB / (0.9 * 15e6 * 1448 / 1514), f"it took {client['seconds']} s")
+    # And both ways at once, every byte all the same.
+    sound(transfer(16 * MIB), 16 * MIB)
 
 
 @test("in turn, each subflow carries its part")

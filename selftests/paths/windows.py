@@ -43,6 +43,7 @@ def held(lose_update):
         if seen.returncode:
             open(go, "w", encoding="ascii").close()
         expect(seen.returncode == 0, f"no window of zero is told: {seen.stderr}")
+        time.sleep(1)
         if lose_update:
             for number in hosts.links:
                 hosts.cut(number)
