@@ -16,7 +16,7 @@ export TOP MPTCP_CACHE KERNEL
 
 # Variables that a user may set and that must survive sudo.
 PASSED_ON=(MPTCP_CACHE MPTCP_MIRROR MPTCP_KVM MPTCP_SUITE_TIMEOUT MPTCP_CHECK_JOBS
-	KERNEL SUITE TEST PROFILE V CI TERM http_proxy https_proxy no_proxy)
+	KERNEL SUITE TEST TRACE PROFILE V CI TERM http_proxy https_proxy no_proxy)
 
 # die MESSAGE...: one line that says what is wrong and what to do.
 die()
