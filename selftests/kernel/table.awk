@@ -14,18 +14,25 @@ BEGIN {
 	}
 }
 
-!($1 in count) {
-	order[++scripts] = $1
+# A script may have been run in two ways, by two suites: these are told apart by the
+# folders of their files.
+FNR == 1 {
+	parts = split(FILENAME, path, "/")
+	row = path[parts - 1]
+}
+
+!(row in count) {
+	order[++rows] = row
 }
 
 {
-	count[$1]++
-	ours[$1] += $3 == "passed"
-	ours_ms[$1] += $4
+	count[row]++
+	ours[row] += $3 == "passed"
+	ours_ms[row] += $4
 	if (($1, $2) in result) {
-		known[$1]++
-		c[$1] += result[$1, $2] == "passed"
-		c_ms[$1] += took[$1, $2]
+		known[row]++
+		c[row] += result[$1, $2] == "passed"
+		c_ms[row] += took[$1, $2]
 	}
 }
 
@@ -34,8 +41,8 @@ function clock(ms) {
 }
 
 END {
-	printf "  %-14s %8s %7s %7s %8s %8s\n", "script", "subtests", "ours", "C", "time", "C's time"
-	for (n = 1; n <= scripts; n++) {
+	printf "  %-14s %8s %7s %7s %8s %8s\n", "suite", "subtests", "ours", "C", "time", "C's time"
+	for (n = 1; n <= rows; n++) {
 		name = order[n]
 		printf "  %-14s %8d %7d %7s %8s %8s\n", name, count[name], ours[name], \
 			known[name] ? c[name] + 0 : "-", clock(ours_ms[name]), \

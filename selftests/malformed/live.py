@@ -54,17 +54,21 @@ class Told:
 
 
 def send(sock, told, seed, enough, least):
-    rng = random.Random(seed)
+    rng, plain = random.Random(seed), False
     try:
         while len(told.sent) < least or not enough():
             if len(told.sent) > LIMIT:
                 raise TimeoutError(f"not enough after {LIMIT} bytes")
+            # What is waited for is about MPTCP. After a reset, sending tells of that.
+            if plain:
+                raise TimeoutError("what is waited for cannot come: the connection is plain TCP")
             piece = rng.randbytes(rng.randrange(1, PIECE))
             told.sent += piece
             sock.sendall(piece)
             if len(told.sent) >= least:
                 # Who only keeps the connection alive must not fill the path's queues.
                 time.sleep(0.01)
+                plain = not mptcp.is_mptcp(sock)
         sock.shutdown(socket.SHUT_WR)
     except OSError as e:
         told.failed("send", e)
