@@ -338,23 +338,89 @@ void *mrs_page_address(struct page *page)
 
 /* ---- TCP ---- */
 
+/* What TCP is given, and for whom. */
+struct pages_msg {
+	struct msghdr msg;
+	struct sock *sk;
+};
+
+/*
+ * Puts up to @len bytes of @from, pieces of pages in a pages_msg, at the end of
+ * @skb: each piece as one fragment, or as more of the last one. -EMSGSIZE if there
+ * is no room for the first.
+ */
+static int add_pieces(struct sk_buff *skb, struct iov_iter *from, size_t len)
+{
+	struct pages_msg *pages = container_of(from, struct pages_msg, msg.msg_iter);
+	struct skb_shared_info *info = skb_shinfo(skb);
+	unsigned int max = READ_ONCE(net_hotdata.sysctl_max_skb_frags);
+	size_t added = 0;
+
+	/*
+	 * TCP takes an empty packet for one whose pages are its caller's and count for
+	 * nothing. These count, so what TCP has left out is done here.
+	 */
+	if (info->flags & SKBFL_PURE_ZEROCOPY) {
+		if (!sk_wmem_schedule(pages->sk, len))
+			return -ENOMEM;
+		info->flags &= ~SKBFL_PURE_ZEROCOPY;
+	}
+	while (added < len) {
+		const struct bio_vec *vec = from->bvec;
+		struct page *page = vec->bv_page;
+		size_t offset = vec->bv_offset + from->iov_offset;
+		size_t part = min(len - added, vec->bv_len - from->iov_offset);
+		int n = info->nr_frags;
+
+		if (skb_can_coalesce(skb, n, page, offset)) {
+			skb_frag_size_add(&info->frags[n - 1], part);
+		} else if (n < max) {
+			get_page(page);
+			skb_fill_page_desc_noacc(skb, n, page, offset, part);
+		} else {
+			break;
+		}
+		added += part;
+		iov_iter_advance(from, part);
+	}
+	if (!added)
+		return -EMSGSIZE;
+	skb_len_add(skb, added);
+	return 0;
+}
+
 /*
  * Gives @n pieces of pages, @len bytes in all, to the TCP socket @sk, which is
  * locked. Never sleeps. Returns the bytes taken or an error.
+ *
+ * MSG_SPLICE_PAGES would do, but that takes page fragments apart: every 4 KiB a
+ * fragment of the packet, of which it may have 17. So TCP is told of pages
+ * of the caller, which are put in by a function of the caller. It marks packets
+ * with the flags in a ubuf_info. There are none, so that the packets are plain ones and
+ * nothing refers to it when the call is over.
  */
 int mrs_tcp_send_pages(struct sock *sk, struct bio_vec *vec, unsigned int n,
 		       size_t len, int flags)
 {
-	struct msghdr msg = {
-		.msg_flags = MSG_DONTWAIT | MSG_SPLICE_PAGES | MSG_NO_SHARED_FRAGS |
-			     MSG_NOSIGNAL | flags,
+	static const struct ubuf_info_ops ops = {};
+	struct ubuf_info mark = {
+		.ops = &ops,
+		.refcnt = REFCOUNT_INIT(1),
+	};
+	struct pages_msg pages = {
+		.msg = {
+			.msg_flags = MSG_DONTWAIT | MSG_ZEROCOPY | MSG_NOSIGNAL | flags,
+			.msg_ubuf = &mark,
+			.sg_from_iter = add_pieces,
+		},
+		.sk = sk,
 	};
 	gfp_t saved = sk->sk_allocation;
 	int ret;
 
-	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, vec, n, len);
+	iov_iter_bvec(&pages.msg.msg_iter, ITER_SOURCE, vec, n, len);
 	sk->sk_allocation = GFP_ATOMIC;
-	ret = tcp_sendmsg_locked(sk, &msg, len);
+	ret = tcp_sendmsg_locked(sk, &pages.msg, len);
 	sk->sk_allocation = saved;
 	return ret;
 }
