@@ -312,7 +312,8 @@ int mrs_copy_to_frag(struct sock *sk, struct msghdr *msg, int len,
 	len = min_t(int, len, pfrag->size - pfrag->offset);
 	if (!sk_wmem_schedule(sk, len))
 		return -ENOMEM;
-	if (copy_page_from_iter(pfrag->page, pfrag->offset, len, &msg->msg_iter) != len)
+	/* A page fragment is never in high memory: all of it in one go. */
+	if (copy_from_iter(page_address(pfrag->page) + pfrag->offset, len, &msg->msg_iter) != len)
 		return -EFAULT;
 	*page = pfrag->page;
 	*offset = pfrag->offset;
