@@ -616,20 +616,20 @@ unsafe extern "C" fn syn_recv<S: SubflowOps>(
             let listener = Sock::from_ptr(sk.cast_mut());
             let early = |syn| context::<S>(sk)?.request_early(listener, syn, isn);
             if requests.early(req, sk, early) == Some(false) {
-                return core::ptr::null_mut();
+                return refused(call);
             }
         } else if of_cookie {
             let known = context::<S>(sk).map(|context| context.recall(Skb::from_raw_mut(skb)));
             match known {
                 Some(Ok(Some(request))) => {
                     if requests.recall(req, request).is_err() {
-                        return core::ptr::null_mut();
+                        return refused(call);
                     }
                 }
                 Some(Ok(None)) | None => {}
                 Some(Err(reset)) => {
                     requests.refuse(sk, skb, reset);
-                    return core::ptr::null_mut();
+                    return refused(call);
                 }
             }
         }
@@ -639,13 +639,13 @@ unsafe extern "C" fn syn_recv<S: SubflowOps>(
         });
         let known = admit.is_some();
         match admit {
-            Some(Admit::Wait) => return core::ptr::null_mut(),
+            Some(Admit::Wait) => return refused(call),
             Some(Admit::Refuse(reset)) => {
                 requests.refuse(sk, skb, reset);
                 if !of_cookie {
                     bindings::mrs_req_drop(req);
                 }
-                return core::ptr::null_mut();
+                return refused(call);
             }
             Some(Admit::Take) | None => {}
         }
@@ -699,6 +699,17 @@ unsafe extern "C" fn syn_recv<S: SubflowOps>(
         }
         child
     }
+}
+
+/// No child, though TCP was not asked for one, which keeps the route that comes with a SYN cookie in any case.
+///
+/// # Safety
+///
+/// `call` is TCP's, and is answered with what comes back.
+unsafe fn refused(call: *const bindings::mrs_syn_recv_call) -> *mut bindings::sock {
+    // SAFETY: TCP has given its reference on the route away, or there is none.
+    unsafe { bindings::mrs_dst_release((*call).dst) };
+    core::ptr::null_mut()
 }
 
 unsafe extern "C" fn on_init(_sk: *mut bindings::sock) -> c_int {

@@ -908,6 +908,11 @@ struct sock *mrs_syn_recv(const struct inet_connection_sock_af_ops *ops,
 #endif
 }
 
+void mrs_dst_release(struct dst_entry *dst)
+{
+	dst_release(dst);
+}
+
 /* Have setsockopt(2) call the protocol for SOL_SOCKET too. The socket has a file. */
 void mrs_custom_sockopt(struct sock *sk)
 {
