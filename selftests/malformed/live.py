@@ -66,8 +66,8 @@ def send(sock, told, seed, enough, least):
             told.sent += piece
             sock.sendall(piece)
             if len(told.sent) >= least:
-                # Who only keeps the connection alive must not fill the path's queues.
-                time.sleep(0.01)
+                # Who only keeps the connection alive must not fill the path's queues, nor take the time of others.
+                time.sleep(0.01 * SLOW)
                 plain = not mptcp.is_mptcp(sock)
         sock.shutdown(socket.SHUT_WR)
     except OSError as e:
@@ -85,16 +85,16 @@ def talk(sock, told, seed, enough, least):
             told.received += piece
     except OSError as e:
         told.failed("receive", e)
+        with contextlib.suppress(OSError):
+            told.mptcp = mptcp.is_mptcp(sock)
         # Whoever cannot receive any more does not go on sending.
         if not told.reset:
             sock.close()
     sender.join(3 * PATIENCE)
     if sender.is_alive():
         told.failed("send", TimeoutError("stuck"))
-    try:
+    with contextlib.suppress(OSError):
         told.mptcp = mptcp.is_mptcp(sock)
-    except OSError:
-        pass
     sock.close()
 
 
