@@ -3,9 +3,11 @@
 //! Slots that move from their place in an object to the heap.
 
 use crate::framework::Test;
-use crate::proto::storage::Storage;
+use crate::proto::storage::{Ring, Storage};
 use crate::sys::storage::GrowArray;
 use crate::{expect, expect_eq, suite};
+use kernel::prelude::*;
+use kernel::sync::Arc;
 
 fn inline_slots_need_no_memory(test: &Test) {
     let mut array = GrowArray::<u32, 4>::new();
@@ -47,9 +49,39 @@ fn shrinking_goes_back_inline(test: &Test) {
     expect_eq!(test, array.slots(), &[0, 0]);
 }
 
+fn a_ring_without_inline_slots(test: &Test) {
+    let mut ring = Ring::new(GrowArray::<u64, 0>::new());
+    expect!(test, ring.front().is_none() && ring.pop_back().is_none());
+    for value in 0..100 {
+        expect!(test, ring.push_back(value).is_ok());
+    }
+    expect!(test, ring.iter().copied().eq(0..100));
+    ring.clear();
+    expect!(test, ring.push_back(7).is_ok());
+    expect_eq!(test, ring.front(), Some(&7));
+}
+
+fn what_slots_hold_is_dropped(test: &Test) {
+    let Ok(held) = Arc::new(0u32, GFP_KERNEL) else {
+        expect!(test, false);
+        return;
+    };
+    let mut array = GrowArray::<Option<Arc<u32>>, 1>::new();
+    expect!(test, array.try_grow(9));
+    for slot in array.slots_mut() {
+        *slot = Some(held.clone());
+    }
+    expect!(test, array.try_grow(100));
+    array.slots_mut()[99] = Some(held.clone());
+    drop(array);
+    expect!(test, held.into_unique_or_drop().is_some());
+}
+
 suite!("mptcp_storage":
     inline_slots_need_no_memory,
     growth_keeps_what_is_there,
     too_much_is_refused,
     shrinking_goes_back_inline,
+    a_ring_without_inline_slots,
+    what_slots_hold_is_dropped,
 );

@@ -42,7 +42,7 @@ impl Payload for SkbList {
 
 /// What the receive lock protects.
 pub(super) struct Rx {
-    ahead: Reorder<SkbList, GrowArray<Run<SkbList>, 1>>,
+    ahead: Reorder<SkbList, GrowArray<Run<SkbList>, 0>>,
     /// In order, not yet taken over by a reader.
     ready: SkbList,
     /// The number of the peer's DATA_FIN.

@@ -25,7 +25,7 @@ impl Chunk {
 
 /// See the module.
 pub(super) struct TxQueue {
-    chunks: Ring<Option<Chunk>, GrowArray<Option<Chunk>, 2>>,
+    chunks: Ring<Option<Chunk>, GrowArray<Option<Chunk>, 1>>,
     una: Dsn,
     nxt: Dsn,
     write_seq: Dsn,

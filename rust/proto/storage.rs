@@ -6,7 +6,7 @@
 //! and passes on a refusal. In the module a slot array is a kernel allocation that grows with whatever
 //! context allows; on the host it is an array or a `Vec`.
 
-/// An array of slots that may be able to grow.
+/// An array of slots that may be able to grow, to fewer than 2^32.
 pub trait Storage<T> {
     /// All slots. Those not in use hold [`Default`] values.
     fn slots(&self) -> &[T];
@@ -49,8 +49,9 @@ const FIRST_GROWTH: usize = 8;
 #[derive(Debug, Default)]
 pub struct Ring<T, S> {
     slots: S,
-    head: usize,
-    len: usize,
+    // Short: every connection has a few rings.
+    head: u32,
+    len: u32,
     _element: core::marker::PhantomData<T>,
 }
 
@@ -68,7 +69,7 @@ impl<T: Default, S: Storage<T>> Ring<T, S> {
     /// Elements held.
     #[inline]
     pub const fn len(&self) -> usize {
-        self.len
+        self.len as usize
     }
 
     /// Whether there is no element.
@@ -80,7 +81,7 @@ impl<T: Default, S: Storage<T>> Ring<T, S> {
     /// Where element `index` (which need not exist) is kept.
     #[inline]
     fn slot_of(&self, index: usize) -> usize {
-        let slot = self.head.wrapping_add(index);
+        let slot = (self.head as usize).wrapping_add(index);
         let capacity = self.slots.slots().len();
         if slot >= capacity {
             slot.wrapping_sub(capacity)
@@ -92,7 +93,7 @@ impl<T: Default, S: Storage<T>> Ring<T, S> {
     /// Element `index`, 0 being the front.
     #[inline]
     pub fn get(&self, index: usize) -> Option<&T> {
-        if index >= self.len {
+        if index >= self.len() {
             return None;
         }
         self.slots.slots().get(self.slot_of(index))
@@ -101,7 +102,7 @@ impl<T: Default, S: Storage<T>> Ring<T, S> {
     /// Element `index`, to be changed.
     #[inline]
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        if index >= self.len {
+        if index >= self.len() {
             return None;
         }
         let slot = self.slot_of(index);
@@ -123,19 +124,19 @@ impl<T: Default, S: Storage<T>> Ring<T, S> {
     /// The last element.
     #[inline]
     pub fn back(&self) -> Option<&T> {
-        self.get(self.len.wrapping_sub(1))
+        self.get(self.len().wrapping_sub(1))
     }
 
     /// The last element, to be changed.
     #[inline]
     pub fn back_mut(&mut self) -> Option<&mut T> {
-        self.get_mut(self.len.wrapping_sub(1))
+        self.get_mut(self.len().wrapping_sub(1))
     }
 
     /// Whether another element can be added: [`Ring::push_back`] will not fail then.
     #[inline]
     pub fn reserve(&mut self) -> bool {
-        self.len < self.slots.slots().len() || self.grow()
+        self.len() < self.slots.slots().len() || self.grow()
     }
 
     /// Adds an element behind the last.
@@ -148,7 +149,7 @@ impl<T: Default, S: Storage<T>> Ring<T, S> {
         if !self.reserve() {
             return Err(Full(element));
         }
-        let slot = self.slot_of(self.len);
+        let slot = self.slot_of(self.len());
         match self.slots.slots_mut().get_mut(slot) {
             Some(free) => {
                 *free = element;
@@ -163,7 +164,7 @@ impl<T: Default, S: Storage<T>> Ring<T, S> {
     #[inline]
     pub fn pop_front(&mut self) -> Option<T> {
         let element = core::mem::take(self.front_mut()?);
-        self.head = self.slot_of(1);
+        self.head = self.slot_of(1) as u32;
         self.len = self.len.saturating_sub(1);
         Some(element)
     }
@@ -184,7 +185,7 @@ impl<T: Default, S: Storage<T>> Ring<T, S> {
     /// [`Full`] if no slot is free and the storage does not grow.
     pub fn insert(&mut self, index: usize, element: T) -> Result<(), Full<T>> {
         self.push_back(element)?;
-        let mut at = self.len.saturating_sub(1);
+        let mut at = self.len().saturating_sub(1);
         while at > index {
             let before = at.saturating_sub(1);
             self.swap(before, at);
@@ -195,13 +196,13 @@ impl<T: Default, S: Storage<T>> Ring<T, S> {
 
     /// Takes element `index` out; those behind it move forward.
     pub fn remove(&mut self, index: usize) -> Option<T> {
-        if index >= self.len {
+        if index >= self.len() {
             return None;
         }
         if index == 0 {
             return self.pop_front();
         }
-        let last = self.len.saturating_sub(1);
+        let last = self.len().saturating_sub(1);
         for at in index..last {
             self.swap(at, at.saturating_add(1));
         }
@@ -217,7 +218,7 @@ impl<T: Default, S: Storage<T>> Ring<T, S> {
     /// The elements from front to back.
     #[inline]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
-        (0..self.len).filter_map(move |index| self.get(index))
+        (0..self.len()).filter_map(move |index| self.get(index))
     }
 
     /// How many elements at the front `pred` holds for. It must hold for none behind the first that it
@@ -225,7 +226,7 @@ impl<T: Default, S: Storage<T>> Ring<T, S> {
     #[inline]
     pub fn partition_point(&self, mut pred: impl FnMut(&T) -> bool) -> usize {
         let mut low = 0usize;
-        let mut high = self.len;
+        let mut high = self.len();
         while low < high {
             let middle = low.wrapping_add(high.wrapping_sub(low) / 2);
             if self.get(middle).is_some_and(&mut pred) {
@@ -258,7 +259,7 @@ impl<T: Default, S: Storage<T>> Ring<T, S> {
     fn grow(&mut self) -> bool {
         let capacity = self.slots.slots().len();
         // New slots appear at the end, so the ring must not go round it.
-        let head = self.head;
+        let head = self.head as usize;
         if let Some(used) = self.slots.slots_mut().get_mut(..capacity) {
             if head < used.len() {
                 used.rotate_left(head);

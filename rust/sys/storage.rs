@@ -3,6 +3,7 @@
 //! Slots for the stores of [`crate::proto`]: a few in place, more from the allocator when needed.
 
 use crate::proto::storage::Storage;
+use core::ptr::NonNull;
 use kernel::alloc::flags::{GFP_ATOMIC, __GFP_NOWARN};
 use kernel::prelude::*;
 
@@ -12,8 +13,8 @@ use kernel::prelude::*;
 /// asked decides what gives way. It never shrinks, except that [`GrowArray::shrink`] returns to the inline slots.
 pub struct GrowArray<T, const INLINE: usize> {
     inline: [T; INLINE],
-    /// Empty while the inline slots do. Otherwise as long as its capacity.
-    heap: KVec<T>,
+    /// Empty while the inline slots do.
+    heap: Heap<T>,
 }
 
 impl<T: Default, const INLINE: usize> GrowArray<T, INLINE> {
@@ -21,13 +22,13 @@ impl<T: Default, const INLINE: usize> GrowArray<T, INLINE> {
     pub fn new() -> Self {
         Self {
             inline: core::array::from_fn(|_| T::default()),
-            heap: KVec::new(),
+            heap: Heap::new(),
         }
     }
 
     /// Gives the heap memory back, and with it what its slots hold.
     pub fn shrink(&mut self) {
-        self.heap = KVec::new();
+        self.heap = Heap::new();
     }
 }
 
@@ -40,19 +41,19 @@ impl<T: Default, const INLINE: usize> Default for GrowArray<T, INLINE> {
 impl<T: Default, const INLINE: usize> Storage<T> for GrowArray<T, INLINE> {
     #[inline]
     fn slots(&self) -> &[T] {
-        if self.heap.is_empty() {
+        if self.heap.len == 0 {
             &self.inline
         } else {
-            &self.heap
+            self.heap.slots()
         }
     }
 
     #[inline]
     fn slots_mut(&mut self) -> &mut [T] {
-        if self.heap.is_empty() {
+        if self.heap.len == 0 {
             &mut self.inline
         } else {
-            &mut self.heap
+            self.heap.slots_mut()
         }
     }
 
@@ -63,6 +64,9 @@ impl<T: Default, const INLINE: usize> Storage<T> for GrowArray<T, INLINE> {
         }
         // Double, so that growing to n costs no more than n moves altogether.
         let want = want.max(have.saturating_mul(2));
+        if u32::try_from(want).is_err() {
+            return false;
+        }
         let Ok(mut heap) = KVec::with_capacity(want, GFP_ATOMIC | __GFP_NOWARN) else {
             return false;
         };
@@ -77,7 +81,66 @@ impl<T: Default, const INLINE: usize> Storage<T> for GrowArray<T, INLINE> {
                 break;
             }
         }
-        self.heap = heap;
+        self.heap = Heap::of(heap);
         true
+    }
+}
+
+/// A vector that grows no more, in two words instead of three: of these arrays there are many.
+///
+/// # Invariants
+///
+/// The parts are those of a `KVec<T>`, all of whose slots are in use.
+struct Heap<T> {
+    first: NonNull<T>,
+    len: u32,
+}
+
+// SAFETY: it owns its elements, as a `KVec` does.
+unsafe impl<T: Send> Send for Heap<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Heap<T> {}
+
+impl<T> Heap<T> {
+    const fn new() -> Self {
+        // INVARIANT: so does an empty `KVec` look.
+        Self {
+            first: NonNull::dangling(),
+            len: 0,
+        }
+    }
+
+    /// Takes `vec` apart, which is full, and shorter than 2^32.
+    fn of(mut vec: KVec<T>) -> Self {
+        debug_assert_eq!(vec.len(), vec.capacity());
+        let len = vec.len() as u32;
+        let Some(first) = NonNull::new(vec.as_mut_ptr()) else {
+            return Self::new();
+        };
+        core::mem::forget(vec);
+        // INVARIANT: the vector is not used any more, and its parts are these.
+        Self { first, len }
+    }
+
+    #[inline]
+    fn slots(&self) -> &[T] {
+        // SAFETY: the type's invariant: so many elements, ours.
+        unsafe { core::slice::from_raw_parts(self.first.as_ptr(), self.len as usize) }
+    }
+
+    #[inline]
+    fn slots_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above.
+        unsafe { core::slice::from_raw_parts_mut(self.first.as_ptr(), self.len as usize) }
+    }
+}
+
+impl<T> Drop for Heap<T> {
+    fn drop(&mut self) {
+        if self.len > 0 {
+            let len = self.len as usize;
+            // SAFETY: the type's invariant; the parts are used no more.
+            drop(unsafe { KVec::from_raw_parts(self.first.as_ptr(), len, len) });
+        }
     }
 }
