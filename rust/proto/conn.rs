@@ -107,6 +107,18 @@ impl Actions {
     }
 }
 
+/// The peer's DATA_FIN.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum PeerFin {
+    /// Nothing was heard of it.
+    #[default]
+    Unknown,
+    /// It has this number, and data has not caught up with it.
+    Ahead(Dsn),
+    /// Data has; this is the number behind it.
+    Reached(Dsn),
+}
+
 /// A connection's state and its DATA_FINs.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Conn {
@@ -115,10 +127,7 @@ pub struct Conn {
     fallback: bool,
     /// The number of our DATA_FIN, once decided.
     snd_fin: Option<Dsn>,
-    /// The number of the peer's DATA_FIN, until data has caught up with it.
-    rcv_fin: Option<Dsn>,
-    /// The number behind the peer's DATA_FIN, once data has.
-    rcv_end: Option<Dsn>,
+    rcv_fin: PeerFin,
 }
 
 impl Conn {
@@ -137,8 +146,7 @@ impl Conn {
             state,
             fallback: false,
             snd_fin: None,
-            rcv_fin: None,
-            rcv_end: None,
+            rcv_fin: PeerFin::Unknown,
         }
     }
 
@@ -206,7 +214,9 @@ impl Conn {
             return Actions::NONE;
         }
         self.fallback = true;
-        self.rcv_fin = None;
+        if let PeerFin::Ahead(_) = self.rcv_fin {
+            self.rcv_fin = PeerFin::Unknown;
+        }
         if self.fin_pending() {
             Actions::SHUTDOWN_SUBFLOWS
         } else {
@@ -263,15 +273,11 @@ impl Conn {
         if self.fallback {
             return Actions::NONE;
         }
-        if let Some(end) = self.rcv_end {
-            return if dsn.add(1) == end {
-                Actions::SEND_ACK
-            } else {
-                Actions::NONE
-            };
-        }
-        if self.rcv_fin.is_none() && dsn.at_or_after(rcv_nxt) {
-            self.rcv_fin = Some(dsn);
+        match self.rcv_fin {
+            PeerFin::Reached(end) if dsn.add(1) == end => return Actions::SEND_ACK,
+            PeerFin::Reached(_) => return Actions::NONE,
+            PeerFin::Unknown if dsn.at_or_after(rcv_nxt) => self.rcv_fin = PeerFin::Ahead(dsn),
+            _ => {}
         }
         self.on_rcv_nxt(rcv_nxt)
     }
@@ -280,9 +286,8 @@ impl Conn {
     #[inline]
     pub fn on_rcv_nxt(&mut self, rcv_nxt: Dsn) -> Actions {
         match self.rcv_fin {
-            Some(fin) if rcv_nxt.at_or_after(fin) && self.may_receive() => {
-                self.rcv_fin = None;
-                self.rcv_end = Some(fin.add(1));
+            PeerFin::Ahead(fin) if rcv_nxt.at_or_after(fin) && self.may_receive() => {
+                self.rcv_fin = PeerFin::Reached(fin.add(1));
                 self.end_of_data().and(Actions::SEND_ACK)
             }
             _ => Actions::NONE,
@@ -292,7 +297,10 @@ impl Conn {
     /// The number behind the peer's DATA_FIN, if it was reached: the last DATA_ACK of all.
     #[inline]
     pub const fn rcv_end(&self) -> Option<Dsn> {
-        self.rcv_end
+        match self.rcv_fin {
+            PeerFin::Reached(end) => Some(end),
+            _ => None,
+        }
     }
 
     /// The subflow of a connection that fell back has read the peer's FIN.
