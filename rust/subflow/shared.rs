@@ -11,8 +11,8 @@ use crate::proto::option::{CapableBody, DssMap, MpCapable};
 use crate::proto::seq::Dsn;
 use crate::proto::window::RcvWindow;
 use crate::sys::spin::{Class, Spin};
-use crate::sys::time::Jiffies;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sys::time::{tcp_jiffies32, Jiffies};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// A data sequence number that others read.
 #[derive(Default)]
@@ -83,12 +83,12 @@ pub enum Conflict {
     Won,
 }
 
-/// A moment that others ask for.
-pub struct Moment(AtomicUsize);
+/// A moment that others ask for: jiffies, of which the lower half says enough.
+pub struct Moment(AtomicU32);
 
 impl Default for Moment {
     fn default() -> Self {
-        Self(AtomicUsize::new(Jiffies::now().0))
+        Self(AtomicU32::new(tcp_jiffies32()))
     }
 }
 
@@ -96,12 +96,14 @@ impl Moment {
     /// It is now.
     #[inline]
     pub fn touch(&self) {
-        self.0.store(Jiffies::now().0, Ordering::Relaxed);
+        self.0.store(tcp_jiffies32(), Ordering::Release);
     }
 
     /// How long ago it was, milliseconds.
     pub fn age_ms(&self) -> u32 {
-        let age = Jiffies::now().since(Jiffies(self.0.load(Ordering::Relaxed)));
+        // In this order: now is not before then, whoever has touched it.
+        let then = self.0.load(Ordering::Acquire);
+        let age = Jiffies(tcp_jiffies32().wrapping_sub(then) as usize);
         age.as_millis().try_into().unwrap_or(u32::MAX)
     }
 }
