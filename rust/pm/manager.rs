@@ -2,6 +2,9 @@
 
 //! The path manager's state of one connection, and what the connection tells it.
 //!
+//! Most connections have one subflow and never more than that, so what only the others need is [`Paths`], which
+//! are made when something is to be kept there.
+//!
 //! What cannot be done at once is noted, and done by [`super::work`]. A note that is there already and is not
 //! taken yet makes the manager drop the same thing once more, as far as the peer repeats it anyway.
 
@@ -19,29 +22,28 @@ use crate::sys::net::Net;
 use crate::sys::spin::{Class, Spin};
 use crate::sys::storage::GrowArray;
 use crate::sysctl::PM_TYPE_USERSPACE;
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use kernel::alloc::flags::__GFP_NOWARN;
+use kernel::error::Result;
+use kernel::prelude::*;
 
 /// Notes for [`super::work`].
 pub(super) mod note {
     /// See what can be announced or opened next.
     pub const ADVANCE: u32 = 1 << 0;
-    /// [`super::Inner::add`].
+    /// [`super::Paths::add`].
     pub const ADD_ADDR: u32 = 1 << 2;
-    /// [`super::Inner::rm`].
+    /// [`super::Paths::rm`].
     pub const RM_ADDR: u32 = 1 << 3;
 }
 
 /// The local addresses of a connection whose manager is in user space.
 pub(super) type UserAddrs = LocalAddrs<GrowArray<Endpoint, 1>>;
 
-/// What the lock protects.
-pub(super) struct Inner {
+/// What a connection has that does more than use its first subflow.
+pub(super) struct Paths {
     pub path: PathManager,
-    /// The connection is known: [`Manager::created`] was called.
-    pub created: bool,
-    pub established: bool,
-    pub side: Side,
-    pub deny_join_id0: bool,
     /// The ADD_ADDRs that have arrived. A peer announces one after the other, but the next may come before the
     /// last was looked at.
     pub add: Ring<(u8, Address), [(u8, Address); ADDR_MAX]>,
@@ -50,19 +52,95 @@ pub(super) struct Inner {
     pub user: UserAddrs,
 }
 
+impl Paths {
+    /// Takes note of an ID that the peer has removed. False if there is no room.
+    fn remove(&mut self, id: u8) -> bool {
+        match &mut self.rm {
+            None => {
+                self.rm = Some(RmAddr::new(id));
+                true
+            }
+            Some(list) => list.ids().contains(&id) || list.push(id),
+        }
+    }
+}
+
+/// How many IDs of REMOVE_ADDRs, which come once, are kept where there is no memory for [`Paths`].
+const REMOVED: usize = 4;
+
+/// What the lock protects.
+struct Inner {
+    /// The addresses of the first subflow.
+    local: Address,
+    remote: Address,
+    families: Families,
+    /// The connection is known: [`Manager::created`] was called.
+    created: bool,
+    established: bool,
+    side: Side,
+    deny_join_id0: bool,
+    removed: [Option<u8>; REMOVED],
+    paths: Option<KBox<Paths>>,
+}
+
 impl Inner {
     fn new() -> Self {
-        let nowhere = Address::default();
         Self {
-            path: PathManager::new(nowhere, nowhere, Families::Both),
+            local: Address::default(),
+            remote: Address::default(),
+            families: Families::Both,
             created: false,
             established: false,
             side: Side::Client,
             deny_join_id0: false,
+            removed: [None; REMOVED],
+            paths: None,
+        }
+    }
+
+    /// A path manager that has not done anything.
+    fn fresh(&self) -> PathManager {
+        let mut path = PathManager::new(self.local, self.remote, self.families);
+        if self.deny_join_id0 {
+            path.deny_join_id0();
+        }
+        path
+    }
+
+    /// The paths, which are made now if there are none. None without memory.
+    fn need(&mut self) -> Option<&mut Paths> {
+        if self.paths.is_none() {
+            let room = KBox::new_uninit(GFP_ATOMIC | __GFP_NOWARN).ok()?;
+            self.make(room);
+        }
+        self.paths.as_deref_mut()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make(&mut self, room: KBox<MaybeUninit<Paths>>) {
+        let mut paths = Paths {
+            path: self.fresh(),
             add: Ring::new(Default::default()),
             rm: None,
             user: LocalAddrs::new(GrowArray::new()),
+        };
+        for id in core::mem::take(&mut self.removed).into_iter().flatten() {
+            paths.remove(id);
         }
+        self.paths = Some(room.write(paths));
+    }
+
+    /// As [`Paths::remove`]; a few find room without memory, too.
+    fn remove(&mut self, id: u8) -> bool {
+        if let Some(paths) = self.need() {
+            return paths.remove(id);
+        }
+        if self.removed.contains(&Some(id)) {
+            return true;
+        }
+        let free = self.removed.iter_mut().find(|slot| slot.is_none());
+        free.map(|slot| *slot = Some(id)).is_some()
     }
 }
 
@@ -127,13 +205,16 @@ impl Manager {
     pub fn created(&self, whose: Whose<'_>, first: &SubflowInfo, how: Created) {
         {
             let mut inner = self.inner.lock();
-            inner.path = PathManager::new(first.local(), first.remote(), how.families);
-            if how.deny_join_id0 {
-                inner.path.deny_join_id0();
-            }
+            inner.local = first.local();
+            inner.remote = first.remote();
+            inner.families = how.families;
             inner.created = true;
             inner.side = how.side;
             inner.deny_join_id0 = how.deny_join_id0;
+            let path = inner.fresh();
+            if let Some(paths) = &mut inner.paths {
+                paths.path = path;
+            }
         }
         events::connection(events::CREATED, whose, first, how.side, how.deny_join_id0);
     }
@@ -176,7 +257,7 @@ impl Manager {
             events::subflow(events::SUB_CLOSED, whose, subflow);
         }
         if further {
-            self.inner.lock().path.discount();
+            self.subflow_ended();
         }
         self.advance(whose.net)
     }
@@ -184,7 +265,7 @@ impl Manager {
     /// A further subflow has ended: it counts no more. [`Manager::subflow_closed`] tells the rest, of one that is
     /// not `further` then. Softirq.
     pub fn subflow_ended(&self) {
-        self.inner.lock().path.discount();
+        self.with_paths(|paths| paths.path.discount());
     }
 
     /// The connection is over. Calls after the first do nothing, nor does one without [`Manager::created`].
@@ -210,14 +291,20 @@ impl Manager {
         }
         if option.is_echo() {
             mib::inc(whose.net, Mib::EchoAdd);
-            return self.inner.lock().path.settle(option.id, &addr) && self.advance(whose.net);
+            let known = self.with_paths(|paths| paths.path.settle(option.id, &addr));
+            return known == Some(true) && self.advance(whose.net);
         }
         mib::inc(whose.net, Mib::AddAddr);
         events::announced(whose, option.id, option.addr, option.port.unwrap_or(port));
         let mut inner = self.inner.lock();
         let heard = !self.is_user() || events::has_listeners(whose.net);
-        let again = inner.add.iter().any(|other| *other == (option.id, addr));
-        if !heard || !again && inner.add.push_back((option.id, addr)).is_err() {
+        let new = (option.id, addr);
+        // Without memory it is dropped, and the peer, which sees no echo, sends it again.
+        let kept = heard
+            && inner.need().is_some_and(|paths| {
+                paths.add.iter().any(|old| *old == new) || paths.add.push_back(new).is_ok()
+            });
+        if !kept {
             mib::inc(whose.net, Mib::AddAddrDrop);
             return false;
         }
@@ -231,14 +318,9 @@ impl Manager {
             events::removed(whose, id);
         }
         let mut inner = self.inner.lock();
-        match &mut inner.rm {
-            None => inner.rm = Some(*option),
-            Some(list) => {
-                for &id in option.ids() {
-                    if !list.ids().contains(&id) && !list.push(id) {
-                        mib::inc(whose.net, Mib::RmAddrDrop);
-                    }
-                }
+        for &id in option.ids() {
+            if !inner.remove(id) {
+                mib::inc(whose.net, Mib::RmAddrDrop);
             }
         }
         self.note(note::RM_ADDR)
@@ -250,33 +332,41 @@ impl Manager {
             return events::has_listeners(net);
         }
         let limits = Namespace::of(net).limits();
-        self.inner.lock().path.may_join(limits)
+        let inner = self.inner.lock();
+        let paths = inner.paths.as_ref();
+        paths.map_or(limits.subflows > 0, |paths| paths.path.may_join(limits))
     }
 
     /// The peer has opened another subflow: the third ACK is here. Whether it may; then it counts, until
-    /// [`Manager::subflow_closed`].
+    /// [`Manager::subflow_closed`]. None may without memory.
     #[must_use]
     pub fn accept_join(&self, net: &Net) -> bool {
-        if self.is_user() {
-            let active = events::has_listeners(net);
-            if active {
-                self.inner.lock().path.count();
-            }
-            return active;
+        let user = self.is_user();
+        if user && !events::has_listeners(net) {
+            return false;
         }
         let limits = Namespace::of(net).limits();
-        self.inner.lock().path.on_join(limits)
+        let mut inner = self.inner.lock();
+        let Some(paths) = inner.need() else {
+            return false;
+        };
+        if user {
+            paths.path.count();
+            return true;
+        }
+        paths.path.on_join(limits)
     }
 
     /// The ID by which the peer is to know a local address. None: there is no room for another one.
     pub fn local_id(&self, net: &Net, addr: &Address, ifindex: i32) -> Option<u8> {
         let mut inner = self.inner.lock();
-        if inner.path.is_first(addr) {
+        if addr.ip() == inner.local.ip() {
             return Some(0);
         }
         let id = if self.is_user() {
-            let addr = inner.path.without_own_port(addr);
-            inner.user.local_id(&addr, ifindex)
+            let paths = inner.need()?;
+            let addr = paths.path.without_own_port(addr);
+            paths.user.local_id(&addr, ifindex)
         } else {
             Namespace::of(net).local_id(addr, ifindex)
         };
@@ -287,7 +377,8 @@ impl Manager {
     pub fn is_backup(&self, net: &Net, addr: &Address) -> bool {
         if self.is_user() {
             let inner = self.inner.lock();
-            let entry = inner.user.by_addr(addr);
+            let paths = inner.paths.as_ref();
+            let entry = paths.and_then(|paths| paths.user.by_addr(addr));
             return entry.is_some_and(|entry| entry.flags.contains(EndpointFlags::BACKUP));
         }
         Namespace::of(net).is_backup(addr)
@@ -296,7 +387,9 @@ impl Manager {
     /// Whether joins to this local address and port are expected, although the connection itself has another
     /// port: it was announced.
     pub fn is_announced(&self, addr: &Address) -> bool {
-        self.inner.lock().path.announced().contains(addr)
+        let inner = self.inner.lock();
+        let paths = inner.paths.as_ref();
+        paths.is_some_and(|paths| paths.path.announced().contains(addr))
     }
 
     /// Whether [`Manager::signal`] has something to give. Cheap.
@@ -310,8 +403,11 @@ impl Manager {
     /// ADD_ADDR is up to the caller. Only for segments without data. Counts what is sent.
     pub fn signal(&self, net: &Net, room: usize, alone: bool) -> Taken {
         let mut inner = self.inner.lock();
-        let taken = inner.path.signals().take(room, alone);
-        self.update(&mut inner);
+        let Some(paths) = inner.paths.as_deref_mut() else {
+            return Taken::default();
+        };
+        let taken = paths.path.signals().take(room, alone);
+        self.update(paths);
         match taken {
             Ok(Some(signal)) => {
                 sent(net, &signal);
@@ -323,7 +419,7 @@ impl Manager {
             Err(signal) if alone => {
                 dropped(net, &signal);
                 let settled = match signal {
-                    Signal::AddAddr { id, addr } => inner.path.settle(id, &addr),
+                    Signal::AddAddr { id, addr } => paths.path.settle(id, &addr),
                     _ => false,
                 };
                 Taken {
@@ -338,13 +434,16 @@ impl Manager {
     /// The numbers for `MPTCP_INFO`.
     pub fn counts(&self) -> Counts {
         let inner = self.inner.lock();
-        let path = &inner.path;
+        let Some(paths) = &inner.paths else {
+            return Counts::default();
+        };
+        let path = &paths.path;
         Counts {
             subflows: path.subflows(),
             add_addr_signal: path.add_addr_signaled(),
             add_addr_accepted: path.add_addr_accepted(),
             local_addr_used: if self.is_user() {
-                inner.user.len()
+                paths.user.len()
             } else {
                 path.local_addr_used()
             },
@@ -366,12 +465,40 @@ impl Manager {
         })
     }
 
-    /// The state, for as long as `f` takes.
-    pub(super) fn with<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
+    /// Makes the paths, unless they are there: then [`Manager::with_paths`] finds them. Process context.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn need_paths(&self) -> Result {
+        if self.inner.lock().paths.is_some() {
+            return Ok(());
+        }
+        let room = KBox::new_uninit(GFP_KERNEL)?;
         let mut inner = self.inner.lock();
-        let result = f(&mut inner);
-        self.update(&mut inner);
-        result
+        if inner.paths.is_none() {
+            inner.make(room);
+        }
+        Ok(())
+    }
+
+    /// The paths, for as long as `f` takes. None if there are none.
+    pub(super) fn with_paths<R>(&self, f: impl FnOnce(&mut Paths) -> R) -> Option<R> {
+        let mut inner = self.inner.lock();
+        let paths = inner.paths.as_deref_mut()?;
+        let result = f(paths);
+        self.update(paths);
+        Some(result)
+    }
+
+    /// What the socket's subflows may be.
+    pub(super) fn families(&self) -> Families {
+        self.inner.lock().families
+    }
+
+    /// Whether something is noted.
+    pub(super) fn has_notes(&self) -> bool {
+        self.notes.load(Ordering::Relaxed) != 0
     }
 
     /// Takes all notes.
@@ -388,8 +515,8 @@ impl Manager {
         !self.is_user() && Namespace::of(net).is_busy() && self.note(note::ADVANCE)
     }
 
-    fn update(&self, inner: &mut Inner) {
-        let any = !inner.path.signals().is_empty();
+    fn update(&self, paths: &mut Paths) {
+        let any = !paths.path.signals().is_empty();
         self.signals.store(any, Ordering::Relaxed);
     }
 }

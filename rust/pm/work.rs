@@ -22,12 +22,21 @@ const ACTIONS: usize = 64;
 /// Receives what is to be done.
 type Out<'a> = &'a mut dyn FnMut(Action);
 
+/// When to try again what needs memory.
+const RETRY: Jiffies = Jiffies::from_millis(500);
+
 /// Does what has become due. See [`super`] for when it is called.
 pub fn work(conn: &mut dyn Connection) {
+    if conn.manager().has_notes() && conn.manager().need_paths().is_err() {
+        // The notes stay. No other timer is set: nothing was announced.
+        conn.set_timer(RETRY);
+        return;
+    }
     let notes = conn.manager().take_notes();
     if notes & note::ADD_ADDR != 0 {
         let user = conn.manager().is_user();
-        while let Some((id, addr)) = conn.manager().with(|inner| inner.add.pop_front()) {
+        let next = |manager: &Manager| manager.with_paths(|paths| paths.add.pop_front());
+        while let Some(Some((id, addr))) = next(conn.manager()) {
             event(conn, |path, view, out| {
                 if user {
                     path.echo(id, addr, out);
@@ -38,7 +47,7 @@ pub fn work(conn: &mut dyn Connection) {
         }
     }
     if notes & note::RM_ADDR != 0 {
-        if let Some(list) = conn.manager().with(|inner| inner.rm.take()) {
+        if let Some(Some(list)) = conn.manager().with_paths(|paths| paths.rm.take()) {
             event(conn, |path, _, out| path.on_rm_addr(list.ids(), out));
         }
     }
@@ -113,13 +122,14 @@ fn try_event(
     conn: &mut dyn Connection,
     event: impl FnOnce(&mut PathManager, &View<'_>, Out<'_>),
 ) -> Result {
+    conn.manager().need_paths()?;
     let subflows = active(conn)?;
     let config = config(conn);
     let mut actions: KVec<Action> = KVec::with_capacity(ACTIONS, GFP_KERNEL)?;
     let timeout = add_addr_timeout(conn);
-    conn.manager().with(|inner| {
+    conn.manager().with_paths(|paths| {
         let view = view(&config, &subflows, timeout);
-        event(&mut inner.path, &view, &mut |action| {
+        event(&mut paths.path, &view, &mut |action| {
             let _ = actions.push(action, GFP_ATOMIC);
         });
     });
@@ -135,10 +145,10 @@ fn try_event(
     }
     if !failed.is_empty() {
         let subflows = active(conn)?;
-        conn.manager().with(|inner| {
+        conn.manager().with_paths(|paths| {
             let view = view(&config, &subflows, timeout);
             for connect in failed.iter() {
-                inner.path.on_connect_failed(&view, connect);
+                paths.path.on_connect_failed(&view, connect);
             }
         });
     }
@@ -175,7 +185,8 @@ pub(super) fn send_signals(conn: &mut dyn Connection) {
         }
         let removing = conn
             .manager()
-            .with(|inner| inner.path.signals().removing().copied());
+            .with_paths(|paths| paths.path.signals().removing().copied())
+            .flatten();
         let stays = |subflow: &SubflowInfo| {
             !removing.is_some_and(|list| list.ids().contains(&subflow.local_id))
         };
@@ -234,14 +245,17 @@ fn add_addr_timeout(conn: &dyn Connection) -> u64 {
     sysctls.add_addr_timeout().as_millis()
 }
 
+/// When an announcement is to be sent again.
+fn next_timeout(manager: &Manager) -> Option<u64> {
+    manager.with_paths(|paths| paths.path.next_timeout())?
+}
+
 fn is_due(manager: &Manager) -> bool {
-    let due = manager.with(|inner| inner.path.next_timeout());
-    due.is_some_and(|due| due <= now_ms())
+    next_timeout(manager).is_some_and(|due| due <= now_ms())
 }
 
 fn set_timer(conn: &mut dyn Connection) {
-    let due = conn.manager().with(|inner| inner.path.next_timeout());
-    if let Some(due) = due {
+    if let Some(due) = next_timeout(conn.manager()) {
         let ms = due.saturating_sub(now_ms());
         conn.set_timer(Jiffies::from_millis(ms.try_into().unwrap_or(u32::MAX)));
     }

@@ -6,7 +6,7 @@ use super::address::{self, Said};
 use super::{ADDR, ADDR_REMOTE, LOC_ID, TOKEN};
 use crate::observe::mib::{self, Mib};
 use crate::pm::{work, Connection, Connections};
-use crate::proto::pm::{Connect, Endpoint, EndpointFlags, Local};
+use crate::proto::pm::{Connect, Endpoint, EndpointError, EndpointFlags, Local};
 use crate::sys::errno::{emsgsize, enotconn};
 use crate::sys::genl::{Dump, Request};
 use crate::sys::netlink::Attr;
@@ -68,14 +68,17 @@ fn entry_of(said: &Said, addr: crate::proto::pm::Address, flags: EndpointFlags) 
 
 /// Takes note of a local address.
 fn know(request: &mut Request<'_>, conn: &mut dyn Connection, entry: Endpoint) -> Result {
-    let known = conn.manager().with(|inner| inner.user.add(entry));
-    known.map_err(|_| {
-        complain(
+    let manager = conn.manager();
+    manager.need_paths()?;
+    match manager.with_paths(|paths| paths.user.add(entry)) {
+        Some(Ok(())) => Ok(()),
+        Some(Err(EndpointError::Full)) | None => Err(ENOMEM),
+        Some(Err(_)) => Err(complain(
             request,
             ADDR,
             c_str!("this address has another ID, or this ID another address"),
-        )
-    })
+        )),
+    }
 }
 
 /// `MPTCP_PM_CMD_ANNOUNCE`: ADD_ADDR.
@@ -111,7 +114,8 @@ pub(super) fn remove<C: Connections>(request: &mut Request<'_>) -> Result {
             });
             used
         } else {
-            let entry = conn.manager().with(|inner| inner.user.remove(id));
+            let entry = conn.manager().with_paths(|paths| paths.user.remove(id));
+            let entry = entry.flatten();
             if let Some(entry) = entry {
                 conn.for_each(&mut |subflow| {
                     if entry.addr.matches(&subflow.local()) {
@@ -146,14 +150,14 @@ pub(super) fn create<C: Connections>(request: &mut Request<'_>) -> Result {
             ));
         }
         let (peer, remote) = Said::read_addr(request, ADDR_REMOTE)?;
-        let families = conn.manager().with(|inner| inner.path.families());
+        let families = conn.manager().families();
         if !families.allow(local.ip(), remote.ip()) {
             let why = c_str!("the families of the addresses and the socket do not match");
             return Err(complain(request, ADDR_REMOTE, why));
         }
         let entry = entry_of(&said, local, said.flags.union(EndpointFlags::SUBFLOW));
         know(request, conn, entry)?;
-        conn.manager().with(|inner| inner.path.count());
+        conn.manager().with_paths(|paths| paths.path.count());
         let connect = Connect {
             local: Some(Local {
                 id: said.id,
@@ -170,9 +174,9 @@ pub(super) fn create<C: Connections>(request: &mut Request<'_>) -> Result {
             Err(enotconn())
         };
         if opened.is_err() {
-            conn.manager().with(|inner| {
-                inner.path.discount();
-                inner.user.remove_addr(&local);
+            conn.manager().with_paths(|paths| {
+                paths.path.discount();
+                paths.user.remove_addr(&local);
             });
         }
         opened
@@ -207,7 +211,8 @@ pub(super) fn destroy<C: Connections>(request: &mut Request<'_>) -> Result {
         if !found {
             return Err(ESRCH);
         }
-        conn.manager().with(|inner| inner.user.remove_addr(&local));
+        let manager = conn.manager();
+        manager.with_paths(|paths| paths.user.remove_addr(&local));
         conn.close(&|subflow| subflow.local() == local && subflow.remote() == remote);
         mib::inc(conn.net(), Mib::RmSubflow);
         Ok(())
@@ -221,7 +226,7 @@ pub(super) fn set_flags<C: Connections>(request: &mut Request<'_>, token: Attr<'
         let (_, remote) = Said::read_addr(request, ADDR_REMOTE)?;
         let backup = said.flags.contains(EndpointFlags::BACKUP);
         conn.manager()
-            .with(|inner| inner.user.set_backup(&local, backup));
+            .with_paths(|paths| paths.user.set_backup(&local, backup));
         let meant = |subflow: &crate::pm::SubflowInfo| {
             local.matches(&subflow.local()) && remote.matches(&subflow.remote())
         };
@@ -239,8 +244,8 @@ pub(super) fn get<C: Connections>(request: &mut Request<'_>, token: Attr<'_>) ->
         let said = Said::read(request, ADDR)?;
         let entry = conn
             .manager()
-            .with(|inner| inner.user.by_id(said.id).copied());
-        match entry {
+            .with_paths(|paths| paths.user.by_id(said.id).copied());
+        match entry.flatten() {
             Some(entry) => request.reply(|to| address::put(to, &entry, false)),
             None => Err(complain(request, ADDR, c_str!("no address has this ID"))),
         }
@@ -251,12 +256,13 @@ pub(super) fn get<C: Connections>(request: &mut Request<'_>, token: Attr<'_>) ->
 pub(super) fn list<C: Connections>(dump: &mut Dump<'_>, token: Attr<'_>) -> Result {
     let entries = with::<C, _>(dump.request(), token, |_, conn| {
         let mut entries = KVec::new();
-        conn.manager().with(|inner| {
-            inner
+        let copied = conn.manager().with_paths(|paths| {
+            paths
                 .user
                 .iter()
                 .try_for_each(|entry| entries.push(*entry, GFP_ATOMIC))
-        })?;
+        });
+        copied.unwrap_or(Ok(()))?;
         Ok(entries)
     })?;
     let done = *dump.place();
