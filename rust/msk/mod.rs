@@ -64,10 +64,11 @@ use crate::sys::msock::{Accepted, Guard, SockOf, StreamProto, Timer};
 use crate::sys::net::Net;
 use crate::sys::skb::SkbList;
 use crate::sys::sock::{LockedCell, Sock};
-use crate::sys::spin::{Class, Spin};
+use crate::sys::spin::{self, Class, Spin};
 use crate::sys::time::Jiffies;
 use crate::sys::uio::{Msg, OptIn, OptOut, SockAddr};
 use crate::sys::vec::Take;
+use core::mem::size_of;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use kernel::error::Result;
 use kernel::prelude::*;
@@ -125,6 +126,9 @@ struct Sub {
     ssk: ARef<Sock>,
     ctx: Arc<Subflow<ConnRef>>,
 }
+
+// Each subflow has one, with its count in front. What does not fit into 256 bytes takes 512.
+const _: () = assert!(!spin::BARE || size_of::<Subflow<ConnRef>>() + size_of::<usize>() <= 256);
 
 impl Clone for Sub {
     fn clone(&self) -> Self {

@@ -389,8 +389,8 @@ pub struct Joined {
     pub peer_addr_id: u8,
     /// The listener wants a backup.
     pub peer_backup: bool,
-    /// The third ACK's option. To be sent again until the fourth ACK comes.
-    pub ack: MpJoin,
+    /// The listener's random number, for [`JoinClient::ack`].
+    pub peer_nonce: u32,
 }
 
 impl JoinClient {
@@ -424,12 +424,19 @@ impl JoinClient {
         if !crypto::constant_time_eq(&hmac, &expected) {
             return Err(JoinError::Hmac);
         }
-        let hmac = crypto::join_ack_hmac::<H>(self.local_key, self.peer_key, self.nonce, nonce);
         Ok(Joined {
             peer_addr_id: addr_id,
             peer_backup: backup,
-            ack: MpJoin::Ack { hmac },
+            peer_nonce: nonce,
         })
+    }
+
+    /// The third ACK's option, to be sent again until the fourth ACK comes. `peer_nonce` is
+    /// [`Joined::peer_nonce`].
+    pub fn ack<H: Sha256>(&self, peer_nonce: u32) -> MpJoin {
+        MpJoin::Ack {
+            hmac: crypto::join_ack_hmac::<H>(self.local_key, self.peer_key, self.nonce, peer_nonce),
+        }
     }
 }
 

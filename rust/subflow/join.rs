@@ -49,6 +49,8 @@ pub struct PendingJoin<C> {
 pub(super) struct Join {
     /// Our random number.
     pub(super) nonce: AtomicU32,
+    /// The peer's, once it has answered.
+    peer_nonce: AtomicU32,
     /// How often the third ACK was sent.
     acks: AtomicU8,
 }
@@ -57,6 +59,7 @@ impl Join {
     pub(super) const fn new() -> Self {
         Self {
             nonce: AtomicU32::new(0),
+            peer_nonce: AtomicU32::new(0),
             acks: AtomicU8::new(0),
         }
     }
@@ -190,7 +193,9 @@ impl<C: Connection> Subflow<C> {
                 if joined.peer_backup {
                     self.set(flag::PEER_BACKUP);
                 }
-                ulp::locked::<Self, _>(ssk, |locked| locked.join_ack = Some(joined.ack));
+                self.join
+                    .peer_nonce
+                    .store(joined.peer_nonce, Ordering::Relaxed);
                 self.set(flag::MPTCP);
                 self.use_checksums(conn.shared().agreed().is_some_and(|agreed| agreed.checksum));
                 speak(ssk);
@@ -204,9 +209,14 @@ impl<C: Connection> Subflow<C> {
         }
     }
 
-    /// The third ACK's option, while the fourth has not come. It will be sent again.
-    pub(super) fn join_ack(&self, ssk: &mut Ssk<'_>) -> Option<MpJoin> {
-        let ack = ulp::locked::<Self, _>(ssk, |locked| locked.join_ack)??;
+    /// The third ACK's option, while the fourth has not come. It will be sent again: seldom, so that it is made
+    /// anew rather than kept by every subflow.
+    pub(super) fn join_ack(&self, ssk: &mut Ssk<'_>, conn: &C) -> Option<MpJoin> {
+        if !self.is(flag::MPTCP) {
+            return None;
+        }
+        let peer_nonce = self.join.peer_nonce.load(Ordering::Relaxed);
+        let ack = self.join_client(conn)?.ack::<KernelSha256>(peer_nonce);
         let times = self.join.acks.load(Ordering::Relaxed);
         let rtt = Jiffies::from_millis((ssk.srtt_us() >> 3) / 500);
         let wait = Jiffies(rtt.0.max(ACK_WAIT_MIN.0) << times.min(ACK_DOUBLINGS));

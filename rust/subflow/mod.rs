@@ -32,7 +32,7 @@ use crate::proto::fallback::{FallbackCause, Verdict};
 use crate::proto::handshake::{
     Agreed, CapableServer, Config, Exchange, JoinError, JoinRequest, Request,
 };
-use crate::proto::option::{MpJoin, Options, RstReason, TcpRst};
+use crate::proto::option::{Options, RstReason, TcpRst};
 use crate::proto::pm::{Progress, Signal, Stale};
 use crate::proto::rx_map::{RxMapping, RxMappings};
 use crate::proto::seq::{Dsn, Ssn};
@@ -335,9 +335,7 @@ pub mod flag {
 /// What a subflow's lock protects.
 pub struct Locked {
     /// What every transmission of a byte has to say.
-    tx: TxRecords<GrowArray<TxRecord, 2>>,
-    /// The third ACK's option, of one that this host has opened.
-    join_ack: Option<MpJoin>,
+    tx: TxRecords<GrowArray<TxRecord, 1>>,
     /// Signs of life.
     stale: Stale,
 }
@@ -370,7 +368,7 @@ pub struct Subflow<C> {
     /// heard of then.
     rescued_to: AtomicU64,
     rescued_at: AtomicU32,
-    maps: Spin<RxMappings<GrowArray<RxMapping, 2>>>,
+    maps: Spin<RxMappings<GrowArray<RxMapping, 1>>>,
     locked: LockedCell<Locked>,
 }
 
@@ -396,7 +394,6 @@ impl<C: Connection> Subflow<C> {
             maps: Spin::new(RxMappings::new(GrowArray::new(), Ssn(0)), Class::Maps),
             locked: LockedCell::new(Locked {
                 tx: TxRecords::new(GrowArray::new()),
-                join_ack: None,
                 stale: Stale::new(),
             }),
         }

@@ -273,7 +273,7 @@ impl<C: Connection> Subflow<C> {
         };
         if !self.is(flag::FULLY) && self.is(flag::CLIENT) && seq == self.iss().add(1) {
             if self.is(flag::JOIN) {
-                return match self.join_ack(ssk) {
+                return match self.join_ack(ssk, conn) {
                     Some(ack) => ack.emit(buf),
                     None => Ok(()),
                 };

@@ -31,7 +31,6 @@ impl Drop for ReadGuard {
 struct Deferred {
     head: bindings::callback_head,
     what: *const c_void,
-    drop: Option<unsafe fn(*const c_void)>,
 }
 
 /// Room within an object for deferring one drop of a reference to it. Used at most once.
@@ -49,7 +48,6 @@ impl RcuHead {
             // SAFETY: a callback head is two pointers; `call_rcu` fills them.
             head: unsafe { core::mem::zeroed() },
             what: core::ptr::null(),
-            drop: None,
         }))
     }
 }
@@ -60,25 +58,11 @@ impl Default for RcuHead {
     }
 }
 
-/// Gives up a reference on an `Arc<T>` of which only the address is known.
-///
-/// # Safety
-///
-/// `what` comes from [`Arc::into_raw`] of an `Arc<T>`, and the caller uses that reference no more.
-unsafe fn drop_arc<T>(what: *const c_void) {
-    // SAFETY: `defer_drop` has put the pointer of an `Arc<T>` there.
-    drop(unsafe { Arc::from_raw(what.cast::<T>()) });
-}
-
-unsafe extern "C" fn run(head: *mut bindings::callback_head) {
+unsafe extern "C" fn run<T>(head: *mut bindings::callback_head) {
     let deferred: *mut Deferred = head.cast();
     // SAFETY: the head is the first member of a `Deferred` within an object that the dropped reference
-    // keeps until this very call.
-    unsafe {
-        if let Some(drop) = (*deferred).drop {
-            drop((*deferred).what);
-        }
-    }
+    // keeps until this very call. `defer_drop` has put the pointer of an `Arc<T>` there.
+    unsafe { drop(Arc::from_raw((*deferred).what.cast::<T>())) }
 }
 
 /// Drops `object` after every reader that runs now has ended. `head` lies in it.
@@ -92,7 +76,6 @@ pub(super) unsafe fn defer_drop<T>(head: &RcuHead, object: Arc<T>) {
     // its reference is what the callback drops.
     unsafe {
         (*deferred).what = Arc::into_raw(object).cast();
-        (*deferred).drop = Some(drop_arc::<T>);
-        bindings::call_rcu(core::ptr::addr_of_mut!((*deferred).head), Some(run));
+        bindings::call_rcu(core::ptr::addr_of_mut!((*deferred).head), Some(run::<T>));
     }
 }

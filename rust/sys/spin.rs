@@ -4,6 +4,7 @@
 
 use crate::bindings;
 use core::cell::UnsafeCell;
+use core::mem::size_of;
 use core::ops::{Deref, DerefMut};
 
 /// What a lock protects: its class for lockdep. The order in which locks nest is that of this list.
@@ -27,6 +28,9 @@ pub enum Class {
     /// Subflows that have joined and wait for the connection's lock.
     Joined = 7,
 }
+
+/// Locks are no larger than they have to be: the kernel does not look for mistakes in their use.
+pub const BARE: bool = size_of::<bindings::spinlock_t>() <= 4;
 
 /// Data behind a spin lock; softirqs are off while it is held.
 pub struct Spin<T> {

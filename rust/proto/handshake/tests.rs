@@ -213,7 +213,8 @@ fn a_join_proves_the_keys_both_ways() {
     let synack = send_join(server.synack::<Host>());
     let joined = client.on_synack::<Host>(&synack).unwrap();
     assert_eq!((joined.peer_addr_id, joined.peer_backup), (3, false));
-    assert_eq!(server.on_ack::<Host>(&send_join(joined.ack)), Ok(()));
+    let ack = client.ack::<Host>(joined.peer_nonce);
+    assert_eq!(server.on_ack::<Host>(&send_join(ack)), Ok(()));
 }
 
 #[test]
@@ -228,8 +229,9 @@ fn a_join_with_another_key_fails() {
     let joined = client
         .on_synack::<Host>(&send_join(server.synack::<Host>()))
         .unwrap();
+    let ack = client.ack::<Host>(joined.peer_nonce);
     assert_eq!(
-        stranger.on_ack::<Host>(&send_join(joined.ack)),
+        stranger.on_ack::<Host>(&send_join(ack)),
         Err(JoinError::Hmac)
     );
     assert_eq!(JoinError::Hmac.rst().reason, RstReason::MptcpSpecific);
