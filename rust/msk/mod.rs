@@ -54,7 +54,7 @@ use crate::pm::Manager;
 use crate::proto::conn::Conn;
 use crate::proto::crypto::{Derived, Key};
 use crate::proto::fallback::Fallback;
-use crate::proto::ranges::Ranges;
+use crate::proto::ranges::{Range, Ranges};
 use crate::proto::sched;
 use crate::proto::seq::Dsn;
 use crate::subflow::shared::Shared;
@@ -65,6 +65,7 @@ use crate::sys::net::Net;
 use crate::sys::skb::SkbList;
 use crate::sys::sock::{LockedCell, Sock};
 use crate::sys::spin::{self, Class, Spin};
+use crate::sys::storage::GrowArray;
 use crate::sys::time::Jiffies;
 use crate::sys::uio::{Msg, OptIn, OptOut, SockAddr};
 use crate::sys::vec::Take;
@@ -155,7 +156,7 @@ pub struct Locked {
     /// Says which subflow carries what.
     scheduler: sched::Chosen,
     /// What was given to subflows and has to be sent again.
-    again: Ranges,
+    again: Ranges<GrowArray<Range, 1>>,
     /// How much was sent again, bytes.
     sent_again: u64,
     /// What was acknowledged when the retransmission timer was set.
@@ -239,7 +240,7 @@ impl Msk {
                 unread: SkbList::new(),
                 space: recv::RcvSpace::default(),
                 scheduler: sched::Chosen::new(sysctl.scheduler),
-                again: Ranges::new(),
+                again: Ranges::new(GrowArray::new()),
                 sent_again: 0,
                 timer_una: first,
                 backoff: 0,

@@ -14,7 +14,7 @@ use crate::observe::mib::Mib;
 use crate::observe::trace::{Flow, Reinject};
 use crate::proto::fallback::Verdict;
 use crate::proto::pm::Progress;
-use crate::proto::ranges::{Range, Ranges};
+use crate::proto::ranges::{Range, Ranges, RANGES};
 use crate::proto::seq::Dsn;
 use crate::subflow::flag as sub_flag;
 use crate::subflow::shared::flag;
@@ -31,6 +31,9 @@ const INTERVAL_MAX: Jiffies = Jiffies::from_millis(10_000);
 
 /// How much is sent again at a time of what the peer's connection has dropped, bytes.
 const PROBE: u64 = 65_536;
+
+/// What is looked at for a moment.
+type Passing = Ranges<[Range; RANGES]>;
 
 /// Whether there is something whose acknowledgement has to come.
 fn waiting(guard: &mut Guard<'_, Msk>) -> bool {
@@ -163,10 +166,10 @@ pub(super) fn tick(guard: &mut Guard<'_, Msk>) {
 }
 
 /// Looks at every subflow: which have lost what they were given. Returns what is on its way.
-fn look(guard: &mut Guard<'_, Msk>, una: Dsn) -> Ranges {
+fn look(guard: &mut Guard<'_, Msk>, una: Dsn) -> Passing {
     let sk = guard.sk();
     let loss_cnt = Net::of(sk).state::<Netns>().sysctls.stale_loss_cnt();
-    let mut flying = Ranges::new();
+    let mut flying = Passing::default();
     let mut index = 0;
     while let Some(sub) = guard.inner().subs.get(index).cloned() {
         index += 1;
@@ -196,7 +199,7 @@ fn look(guard: &mut Guard<'_, Msk>, una: Dsn) -> Ranges {
             ctx.clear(sub_flag::RESCUED);
         } else if !idle && others && !ctx.is(sub_flag::RESCUED) {
             ctx.trace_reinject(&mut ssk, una, false, Reinject::Timeout);
-            let mut lost = Ranges::new();
+            let mut lost = Passing::default();
             ctx.outstanding(&mut ssk, una, false, &mut lost);
             for &range in lost.iter() {
                 guard.inner().again.add(range);
@@ -237,7 +240,7 @@ fn alternatives(guard: &mut Guard<'_, Msk>, sub: &Sub) -> bool {
 
 /// What the peer's connection lacks although no subflow is about to bring it: from `una` on, up to what is on
 /// its way. Nothing if the peer has no room for it anyway.
-fn hole(guard: &mut Guard<'_, Msk>, una: Dsn, flying: &Ranges) -> Option<Range> {
+fn hole(guard: &mut Guard<'_, Msk>, una: Dsn, flying: &Passing) -> Option<Range> {
     let shared = guard.sk().state_of().shared();
     if !shared.confirmed() {
         // It may yet turn out to be plain TCP, for which the subflow's bytes have to be the stream.

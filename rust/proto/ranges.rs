@@ -2,13 +2,14 @@
 
 //! What has to be sent again: ranges of data sequence numbers that a subflow had and may not deliver.
 //!
-//! There are few of them, because a subflow's records mostly follow each other: a fixed number is kept.
-//! When one more does not fit, the two that lie closest become one: the bytes between them are sent
-//! again too, which costs bandwidth and nothing else.
+//! There are few of them, because a subflow's records mostly follow each other: a fixed number is kept, or
+//! less where memory is short. When one more does not fit, the two that lie closest become one: the bytes
+//! between them are sent again too, which costs bandwidth and nothing else.
 
 use super::seq::Dsn;
+use super::storage::{Ring, Storage};
 
-/// How many ranges are kept apart.
+/// How many ranges are kept apart, at most.
 pub const RANGES: usize = 16;
 
 /// Bytes from `from` on, up to but without `to`.
@@ -40,33 +41,34 @@ impl Range {
 }
 
 /// Ranges in order, none touching another.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Ranges {
-    slots: [Range; RANGES],
-    len: usize,
+#[derive(Debug, Default)]
+pub struct Ranges<S> {
+    ring: Ring<Range, S>,
 }
 
-impl Ranges {
-    /// None.
-    pub fn new() -> Self {
-        Self::default()
+impl<S: Storage<Range>> Ranges<S> {
+    /// None, on `slots`, of which there is at least one.
+    pub const fn new(slots: S) -> Self {
+        Self {
+            ring: Ring::new(slots),
+        }
     }
 
     /// Whether there is none.
     #[inline]
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.ring.is_empty()
     }
 
     /// The first one.
     #[inline]
     pub fn first(&self) -> Option<Range> {
-        self.iter().next().copied()
+        self.ring.front().copied()
     }
 
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Range> {
-        self.slots.iter().take(self.len)
+        self.ring.iter()
     }
 
     /// Bytes in all of them.
@@ -77,7 +79,7 @@ impl Ranges {
 
     /// Drops all.
     pub fn clear(&mut self) {
-        self.len = 0;
+        self.ring.clear();
     }
 
     /// Adds a range, which may overlap others.
@@ -85,75 +87,66 @@ impl Ranges {
         if new.is_empty() {
             return;
         }
-        let mut kept = Self::new();
-        let mut placed = false;
-        for &old in self.iter() {
-            if old.to.before(new.from) {
-                kept.push(old);
-            } else if new.to.before(old.from) {
-                if !placed {
-                    kept.push(new);
-                    placed = true;
-                }
-                kept.push(old);
-            } else {
-                new = Range {
-                    from: new.from.min(old.from),
-                    to: new.to.max(old.to),
-                };
-            }
+        let at = self.ring.partition_point(|old| old.to.before(new.from));
+        // What it touches becomes part of it.
+        while let Some(old) = self.ring.get(at).filter(|old| !new.to.before(old.from)) {
+            new = Range {
+                from: new.from.min(old.from),
+                to: new.to.max(old.to),
+            };
+            self.ring.remove(at);
         }
-        if !placed {
-            kept.push(new);
+        if self.ring.len() < RANGES && self.ring.insert(at, new).is_ok() {
+            return;
         }
-        *self = kept;
+        self.squeeze(at, new);
     }
 
-    /// Adds one behind all others.
-    fn push(&mut self, range: Range) {
-        if self.len >= RANGES {
-            self.join_closest();
-            // The last two may have become one, which the new one does not touch.
-        }
-        if let Some(slot) = self.slots.get_mut(self.len) {
-            *slot = range;
-            self.len = self.len.saturating_add(1);
-        }
-    }
-
-    /// Makes one of the two that have the least between them.
-    fn join_closest(&mut self) {
-        let used = self.slots.get(..self.len).unwrap_or(&[]);
-        let gaps = used.windows(2).map(|pair| match pair {
-            [left, right] => right.from.since(left.to),
+    /// Adds `new`, which would become range `at` and touches none, where there is no place for one more.
+    #[cold]
+    fn squeeze(&mut self, at: usize, new: Range) {
+        let gap = |left: Option<&Range>, right: Option<&Range>| match (left, right) {
+            (Some(left), Some(right)) => right.from.since(left.to),
             _ => i64::MAX,
-        });
-        let Some((at, _)) = gaps.enumerate().min_by_key(|&(_, gap)| gap) else {
-            return;
         };
-        let Some(right) = self.slots.get(at.saturating_add(1)).copied() else {
-            return;
-        };
-        if let Some(left) = self.slots.get_mut(at) {
-            left.to = right.to;
-        }
-        self.remove(at.saturating_add(1));
-    }
-
-    fn remove(&mut self, at: usize) {
-        let mut index = at;
-        while let Some(next) = self.slots.get(index.saturating_add(1)).copied() {
-            if let Some(slot) = self.slots.get_mut(index) {
-                *slot = next;
+        let before = at.checked_sub(1);
+        let left = gap(before.and_then(|before| self.ring.get(before)), Some(&new));
+        let right = gap(Some(&new), self.ring.get(at));
+        let others = (1..self.ring.len())
+            .filter(|&index| index != at)
+            .map(|index| {
+                (
+                    gap(self.ring.get(index.wrapping_sub(1)), self.ring.get(index)),
+                    index,
+                )
+            })
+            .min();
+        match others {
+            Some((least, index)) if least < left && least < right => {
+                let last = self.ring.remove(index).map_or(Dsn(0), |range| range.to);
+                if let Some(one) = self.ring.get_mut(index.wrapping_sub(1)) {
+                    one.to = last;
+                }
+                let at = if index < at { at.wrapping_sub(1) } else { at };
+                // There is a place now.
+                let _ = self.ring.insert(at, new);
             }
-            index = index.saturating_add(1);
+            _ if left <= right => {
+                if let Some(one) = before.and_then(|before| self.ring.get_mut(before)) {
+                    one.to = new.to;
+                }
+            }
+            _ => {
+                if let Some(one) = self.ring.get_mut(at) {
+                    one.from = new.from;
+                }
+            }
         }
-        self.len = self.len.saturating_sub(1);
     }
 
     /// Everything before `dsn` needs not be sent again: it was acknowledged, or was sent.
     pub fn forget_before(&mut self, dsn: Dsn) {
-        while let Some(first) = self.slots.first_mut().filter(|_| self.len > 0) {
+        while let Some(first) = self.ring.front_mut() {
             if first.from.at_or_after(dsn) {
                 return;
             }
@@ -161,15 +154,18 @@ impl Ranges {
                 first.from = dsn;
                 return;
             }
-            self.remove(0);
+            self.ring.pop_front();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::storage::host::VecSlots;
     use super::*;
     use std::vec::Vec;
+
+    type Held = Ranges<[Range; RANGES]>;
 
     fn range(from: u64, to: u64) -> Range {
         Range {
@@ -178,15 +174,15 @@ mod tests {
         }
     }
 
-    fn of(ranges: &[(u64, u64)]) -> Ranges {
-        let mut all = Ranges::new();
+    fn of(ranges: &[(u64, u64)]) -> Held {
+        let mut all = Held::default();
         for &(from, to) in ranges {
             all.add(range(from, to));
         }
         all
     }
 
-    fn listed(ranges: &Ranges) -> Vec<(u64, u64)> {
+    fn listed<S: Storage<Range>>(ranges: &Ranges<S>) -> Vec<(u64, u64)> {
         ranges.iter().map(|r| (r.from.0, r.to.0)).collect()
     }
 
@@ -222,7 +218,7 @@ mod tests {
 
     #[test]
     fn none_is_lost_when_there_are_too_many() {
-        let mut ranges = Ranges::new();
+        let mut ranges = Held::default();
         for n in 0..100u64 {
             ranges.add(range(n * n * 10, n * n * 10 + 5));
             for m in 0..=n {
@@ -234,11 +230,49 @@ mod tests {
         }
         assert_eq!(ranges.iter().count(), RANGES);
         // In front, too.
-        let mut ranges = Ranges::new();
+        let mut ranges = Held::default();
         for n in (0..100u64).rev() {
             ranges.add(range(n * 10, n * 10 + 5));
         }
         assert_eq!(ranges.first().map(|r| r.from), Some(Dsn(0)));
         assert!(ranges.bytes() >= 500);
+    }
+
+    #[test]
+    fn the_closest_become_one() {
+        let few = || Ranges::new([Range::default(); 3]);
+        let with = |new: (u64, u64)| {
+            let mut ranges = few();
+            for (from, to) in [(100, 110), (130, 140), (200, 210), new] {
+                ranges.add(range(from, to));
+            }
+            listed(&ranges)
+        };
+        assert_eq!(with((10, 20)), [(10, 20), (100, 140), (200, 210)]);
+        assert_eq!(with((85, 90)), [(85, 110), (130, 140), (200, 210)]);
+        assert_eq!(with((112, 115)), [(100, 115), (130, 140), (200, 210)]);
+        assert_eq!(with((125, 128)), [(100, 110), (125, 140), (200, 210)]);
+        assert_eq!(with((165, 175)), [(100, 140), (165, 175), (200, 210)]);
+        assert_eq!(with((190, 195)), [(100, 110), (130, 140), (190, 210)]);
+        assert_eq!(with((215, 220)), [(100, 110), (130, 140), (200, 220)]);
+        assert_eq!(with((300, 310)), [(100, 140), (200, 210), (300, 310)]);
+    }
+
+    #[test]
+    fn none_is_lost_without_memory() {
+        let mut ranges = Ranges::new([Range::default(); 1]);
+        for (from, to) in [(50, 60), (80, 90), (10, 20), (55, 70)] {
+            ranges.add(range(from, to));
+        }
+        assert_eq!(listed(&ranges), [(10, 90)]);
+    }
+
+    #[test]
+    fn there_is_a_limit_where_there_is_memory() {
+        let mut ranges = Ranges::new(VecSlots::new(1000));
+        for n in 0..100 {
+            ranges.add(range(n * 10, n * 10 + 5));
+        }
+        assert_eq!(ranges.iter().count(), RANGES);
     }
 }

@@ -11,6 +11,7 @@ use crate::observe::trace::How;
 use crate::proto::checksum::Checksum;
 use crate::proto::ranges::{Range, Ranges};
 use crate::proto::seq::{Dsn, Ssn};
+use crate::proto::storage::Storage;
 use crate::proto::tx_map::TxRecord;
 use crate::sys::page::Slices;
 use crate::sys::tcp::Ssk;
@@ -169,7 +170,13 @@ impl<C: Connection> Subflow<C> {
 
     /// Adds to `to` what this subflow was given and the peer's connection has not acknowledged: all of it if
     /// the subflow is `gone`; otherwise what TCP has not got acknowledged either, which is still on its way.
-    pub fn outstanding(&self, ssk: &mut Ssk<'_>, data_una: Dsn, gone: bool, to: &mut Ranges) {
+    pub fn outstanding(
+        &self,
+        ssk: &mut Ssk<'_>,
+        data_una: Dsn,
+        gone: bool,
+        to: &mut Ranges<impl Storage<Range>>,
+    ) {
         self.each_outstanding(ssk, data_una, gone, |range| to.add(range));
     }
 

@@ -44,6 +44,7 @@ impl Payload for Bytes {
 type Queue = Reorder<Bytes, [Run<Bytes>; 32]>;
 type Received = RxMappings<[RxMapping; 32]>;
 type Sent = TxRecords<[TxRecord; 32]>;
+type Again = Ranges<[Range; 4]>;
 
 #[no_mangle]
 pub fn decode(area: &[u8]) -> Options {
@@ -100,7 +101,7 @@ pub fn retire_records(sent: &mut Sent, una: Ssn, data_una: Dsn) {
 }
 
 #[no_mangle]
-pub fn send_again(again: &mut Ranges, lost: Range, una: Dsn) -> Option<Range> {
+pub fn send_again(again: &mut Again, lost: Range, una: Dsn) -> Option<Range> {
     again.add(lost);
     again.forget_before(una);
     again.first()
