@@ -8,162 +8,21 @@ Both send at the same time unless said otherwise; SHA-256 of both directions, wh
 ends' counters decide.
 """
 
-import json
 import os
-import subprocess
 import sys
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-LIB = os.path.join(os.path.dirname(HERE), "lib")
-sys.path.insert(0, LIB)
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
-import judge  # noqa: E402
+from world import MIB, OURS, SHAPE, SLOW, TESTS, THEIRS, World, addresses, joined, sound, test  # noqa: E402
+
 import tap  # noqa: E402
 from tap import equal, expect  # noqa: E402
 
-SLOW = 5 if os.environ.get("KERNEL") == "debug" else 1
-MIB = 1 << 20
-SHAPE = "delay 5ms rate 25mbit limit 40"
-LINKS = (0, 1)
-XFER = os.path.join(LIB, "xfer.py")
+import hardships  # noqa: E402
 
-
-class Host:
-    """One of the guests: how to run a command there, and its addresses."""
-
-    def __init__(self, name, number, *prefix):
-        self.name, self.number, self.prefix = name, number, prefix
-
-    def __str__(self):
-        return self.name
-
-    def address(self, link):
-        return f"10.0.{link}.{self.number}"
-
-    def run(self, *command, may_fail=False):
-        done = subprocess.run([*self.prefix, *command], capture_output=True, text=True, check=False)
-        expect(may_fail or done.returncode == 0,
-               f"{self}: {' '.join(command)}: {done.stdout.strip()} {done.stderr.strip()}")
-        return done.stdout
-
-    def shell(self, text, may_fail=False):
-        return self.run("bash", "-c", text, may_fail=may_fail)
-
-    def carried(self):
-        """Bytes sent on each link."""
-        told = self.run("cat", *(f"/sys/class/net/link{n}/statistics/tx_bytes" for n in LINKS))
-        return [int(word) for word in told.split()]
-
-
-OURS = Host("ours", 1)
-THEIRS = Host("C", 2, "peer")
-
-
-def addresses():
-    for host in (OURS, THEIRS):
-        host.shell("; ".join(f"ip addr add {host.address(n)}/24 dev link{n}; ip link set link{n} up"
-                             for n in LINKS))
-
-
-class World:
-    """Two hosts with shaped links, one of them the client; nothing configured of an earlier test."""
-
-    port = 7000
-
-    def __init__(self, client, server, checksum=False, client_endpoint="", server_endpoint=""):
-        self.client, self.server = client, server
-        World.port += 1
-        for host, endpoint in ((client, client_endpoint), (server, server_endpoint)):
-            host.shell(f"ip mptcp endpoint flush; ip mptcp limits set subflows 4 add_addr_accepted 4; "
-                       f"sysctl -qw net.mptcp.checksum_enabled={int(checksum)}; {self.netem(SHAPE)}")
-            if endpoint:
-                host.shell(f"ip mptcp endpoint add {host.address(1)} dev link1 {endpoint}")
-        self.before = self.carried()
-
-    @staticmethod
-    def netem(shape, links=LINKS):
-        return "; ".join(f"tc qdisc replace dev link{n} root netem {shape}" for n in links)
-
-    def shape(self, link, shape):
-        for host in (self.client, self.server):
-            host.shell(self.netem(shape, (link,)))
-
-    def carried(self):
-        """Of each link, what both have sent."""
-        return [sum(pair) for pair in zip(self.client.carried(), self.server.carried())]
-
-    def used(self):
-        return [after - before for after, before in zip(self.carried(), self.before)]
-
-    def start(self, client_words=(), server_words=(), size=0):
-        """Starts a server and then a client, both in the background."""
-        common = ["--port", str(World.port), "--timeout", str(60 * SLOW)]
-        for host in (self.client, self.server):
-            host.run("rm", "-f", self.result("client"), self.result("server"))
-        sizes = ["--size", str(size)]
-        self.server.run("env", f"PYTHONPATH={LIB}", "PYTHONDONTWRITEBYTECODE=1", "python3", XFER, "serve",
-                        "--seed", "2", "--background", self.result("server"), *common, *sizes, *server_words)
-        words = ["connect", self.server.address(0), "--seed", "1", *common, *sizes, *client_words]
-        result = self.result("client")
-        self.client.shell(f"PYTHONPATH={LIB} PYTHONDONTWRITEBYTECODE=1 setsid -f bash -c 'python3 {XFER} "
-                          f"{' '.join(words)} >{result}.new 2>&1; mv {result}.new {result}' >/dev/null 2>&1")
-
-    @staticmethod
-    def result(role):
-        return f"/tmp/paths.{role}.{World.port}"
-
-    def end(self):
-        """What both ends tell."""
-        ends = []
-        for role, host in (("client", self.client), ("server", self.server)):
-            text = host.shell(f"for i in $(seq {600 * SLOW}); do [[ -s {self.result(role)} ]] && break; "
-                              f"sleep 0.1; done; cat {self.result(role)}")
-            try:
-                ends.append(json.loads(text.splitlines()[-1]))
-            except (ValueError, IndexError):
-                raise tap.Failed(f"{host}, the {role}: {text}") from None
-        return ends
-
-    def wait(self, what, wanted):
-        """Until `wanted()`; a test that waits in vain fails."""
-        end = time.monotonic() + 30 * SLOW
-        while not wanted():
-            expect(time.monotonic() < end, f"{what}: not within {30 * SLOW} s, used {self.used()}")
-
-    def wait_for_bytes(self, link, count):
-        goal = self.carried()[link] + count
-        self.wait(f"{count} bytes on link {link}", lambda: self.carried()[link] >= goal)
-
-
-class Rules:
-    mptcp, fallback, size = True, False, None
-
-
-def sound(ends, size):
-    rules = Rules()
-    rules.size = (size, size)
-    found = list(judge.faults(*ends, rules))
-    expect(not found, "\n".join(found) + f"\n{ends}")
-    client, server = (end["counters"] for end in ends)
-    return client, server
-
-
-TESTS = []
-
-
-def test(name):
-    def add(function):
-        TESTS.append((name, function))
-        return function
-    return add
-
-
-def joined(counters, count=1):
-    client, server = counters
-    equal(client.get("MPJoinSynAckRx"), count, f"joins that the client has made, {counters}")
-    equal(server.get("MPJoinAckRx"), count, f"joins that the server has seen, {counters}")
+del hardships  # Its tests are in TESTS.
 
 
 @test("the server announces an address: two subflows")
