@@ -92,3 +92,24 @@ def slow_reader():
     # It is the window that waits, not the paths: next to nothing is sent twice.
     sent = sum(on_each(hosts))
     expect(sent < 1.3 * size, f"{sent} bytes sent for {size}: {client['counters']}")
+
+
+@test("TCP's memory is short for a time")
+def short_of_memory():
+    Hosts([PATH, PATH])
+    limits = "/proc/sys/net/ipv4/tcp_mem"
+    with open(limits, encoding="ascii") as file:
+        usual = file.read()
+
+    def limit(pages):
+        with open(limits, "w", encoding="ascii") as file:
+            file.write(pages)
+
+    def during():
+        try:
+            # Less than is in use: a socket gets the least that it needs to go on.
+            limit("8 8 8")
+            time.sleep(2)
+        finally:
+            limit(usual)
+    sound(transfer(16 * MIB, during, joins=1), 16 * MIB, allowed=("MPRstTx", "MPRstRx"))

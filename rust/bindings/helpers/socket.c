@@ -348,7 +348,8 @@ struct pages_msg {
 /*
  * Puts up to @len bytes of @from, pieces of pages in a pages_msg, at the end of
  * @skb: each piece as one fragment, or as more of the last one. -EMSGSIZE if there
- * is no room for the first.
+ * is no room for the first. -EFAULT if it cannot be accounted for: TCP knows no
+ * other error, and would try for ever.
  */
 static int add_pieces(struct sk_buff *skb, struct iov_iter *from, size_t len)
 {
@@ -359,12 +360,15 @@ static int add_pieces(struct sk_buff *skb, struct iov_iter *from, size_t len)
 
 	/*
 	 * TCP takes an empty packet for one whose pages are its caller's and count for
-	 * nothing. These count, so what TCP has left out is done here.
+	 * nothing. These count, so what TCP has left out is done here. Where memory is
+	 * short, what the packet itself was forced to get goes on, as with TCP.
 	 */
 	if (info->flags & SKBFL_PURE_ZEROCOPY) {
-		if (!sk_wmem_schedule(pages->sk, len))
-			return -ENOMEM;
 		info->flags &= ~SKBFL_PURE_ZEROCOPY;
+		if (!sk_wmem_schedule(pages->sk, len))
+			len = clamp_t(int, pages->sk->sk_forward_alloc, 0, len);
+		if (!len)
+			return -EFAULT;
 	}
 	while (added < len) {
 		const struct bio_vec *vec = from->bvec;
@@ -423,7 +427,7 @@ int mrs_tcp_send_pages(struct sock *sk, struct bio_vec *vec, unsigned int n,
 	sk->sk_allocation = GFP_ATOMIC;
 	ret = tcp_sendmsg_locked(sk, &pages.msg, len);
 	sk->sk_allocation = saved;
-	return ret;
+	return ret == -EFAULT ? -ENOMEM : ret;
 }
 
 bool mrs_tcp_memory_free(const struct sock *sk)
