@@ -215,10 +215,13 @@ impl<C: Connection> Subflow<C> {
 
     /// Whether the ACK of what has arrived can wait until it is read: somebody was woken for that, and the window
     /// would not move on by as much as has arrived. So it is with plain TCP: one ACK, with the window that reading
-    /// opens, tells of many segments. Otherwise who is asleep would hold up the peer.
+    /// opens, tells of many segments. Otherwise who is asleep would hold up the peer. Of several subflows each has its
+    /// own clock, and the peer places data by it: there, only the ACK of what came in one large packet waits.
     fn acks_with_reading(&self, ssk: &Ssk<'_>, conn: &C) -> bool {
         let free = ssk.window_from_space(conn.rcv_space()).max(0) as u32;
-        free < ssk.rcv_wnd() && conn.awaits_reader()
+        (ssk.unacked_much() || !conn.shared().is(shared::flag::MULTI))
+            && free < ssk.rcv_wnd()
+            && conn.awaits_reader()
     }
 
     /// Sends an ACK if something asked for one that TCP does not send by itself.

@@ -413,6 +413,13 @@ impl<'a> Ssk<'a> {
         self.rcv_nxt().wrapping_sub(self.rcv_wup()) > self.rcv_mss()
     }
 
+    /// Whether so much has arrived since the last ACK as can only have come in one large packet, as
+    /// [`Self::ack_overdue`] was answered with an ACK before.
+    #[inline]
+    pub fn unacked_much(&self) -> bool {
+        self.rcv_nxt().wrapping_sub(self.rcv_wup()) / 16 > self.rcv_mss()
+    }
+
     /// Sends an ACK now.
     pub fn send_ack(&mut self) {
         let rcv_nxt = self.rcv_nxt();
