@@ -76,11 +76,6 @@ impl Connection for ConnRef {
         false
     }
 
-    #[inline]
-    fn awaits_reader(&self) -> bool {
-        rx::is_enough(self.sk())
-    }
-
     #[cold]
     fn short_of_memory(&self) {
         if let Some(mut guard) = self.sk().lock_softirq(note::SHORT) {

@@ -3,7 +3,7 @@
 //! What TCP tells a subflow, and its part in the handshake of a connection.
 
 use super::{flag, info, join, shared};
-use super::{speak, Connection, Locked, Pending, PendingCapable, Subflow, Syn, Tally};
+use super::{Connection, Locked, Pending, PendingCapable, Subflow, Syn, Tally, OPTION_ROOM};
 use crate::bindings;
 use crate::observe::trace;
 use crate::proto::checksum::Checksum;
@@ -82,7 +82,7 @@ impl<C: Connection> SubflowOps for Subflow<C> {
         if outcome.is_ok() {
             self.number_rejected(ssk, conn);
             self.set(flag::MPTCP);
-            speak(ssk);
+            ssk.reserve_options(OPTION_ROOM);
         }
         conn.connected(ssk, outcome);
     }
@@ -336,7 +336,7 @@ impl<C: Connection> Subflow<C> {
                 let _ = self.maps.lock().insert(map);
             }
         }
-        speak(ssk);
+        ssk.reserve_options(OPTION_ROOM);
         self.belong_to(conn);
         Fate::Accept
     }

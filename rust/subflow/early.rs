@@ -84,7 +84,7 @@ impl<C: Connection> Subflow<C> {
     pub(super) fn confirmed_early(&self, ssk: &mut Ssk<'_>, conn: &C) {
         let shared = conn.shared();
         if self.is(flag::MPTCP) {
-            super::speak(ssk);
+            ssk.reserve_options(super::OPTION_ROOM);
             let window = ssk.snd_wnd();
             shared
                 .wnd_end
