@@ -332,9 +332,10 @@ impl Manager {
             return events::has_listeners(net);
         }
         let limits = Namespace::of(net).limits();
-        let inner = self.inner.lock();
-        let paths = inner.paths.as_ref();
-        paths.map_or(limits.subflows > 0, |paths| paths.path.may_join(limits))
+        match &self.inner.lock().paths {
+            Some(paths) => paths.path.may_join(limits),
+            None => limits.admit(0),
+        }
     }
 
     /// The peer has opened another subflow: the third ACK is here. Whether it may; then it counts, until
@@ -360,6 +361,7 @@ impl Manager {
     /// The ID by which the peer is to know a local address. None: there is no room for another one.
     pub fn local_id(&self, net: &Net, addr: &Address, ifindex: i32) -> Option<u8> {
         let mut inner = self.inner.lock();
+        // As `PathManager::is_first`, with paths or without.
         if addr.ip() == inner.local.ip() {
             return Some(0);
         }

@@ -147,7 +147,7 @@ impl PathManager {
 
     /// Whether the peer may open another subflow.
     pub const fn may_join(&self, limits: Limits) -> bool {
-        self.subflows < limits.subflows
+        limits.admit(self.subflows)
     }
 
     /// The peer opens another subflow. Whether it may; then it counts.

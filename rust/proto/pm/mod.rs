@@ -132,6 +132,14 @@ pub struct Limits {
     pub add_addr_accepted: u8,
 }
 
+impl Limits {
+    /// Whether there may be another subflow beside the first one and `subflows` more.
+    #[inline]
+    pub const fn admit(self, subflows: u8) -> bool {
+        subflows < self.subflows
+    }
+}
+
 /// Which address families a socket's subflows may have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Families {
