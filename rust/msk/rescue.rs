@@ -242,7 +242,7 @@ fn alternatives(guard: &mut Guard<'_, Msk>, sub: &Sub) -> bool {
 /// its way. Nothing if the peer has no room for it anyway.
 fn hole(guard: &mut Guard<'_, Msk>, una: Dsn, flying: &Passing) -> Option<Range> {
     let shared = guard.sk().state_of().shared();
-    if !shared.confirmed() {
+    if !shared.confirmed() && !shared.is(flag::MULTI) {
         // It may yet turn out to be plain TCP, for which the subflow's bytes have to be the stream.
         return None;
     }

@@ -3,7 +3,7 @@
 
 import time
 
-from tap import equal, expect
+from tap import expect
 from world import MIB, OURS, SHAPE, SLOW, World, joined, sound, test
 
 
@@ -55,9 +55,11 @@ def killed(client, server):
     world.start(size=24 * MIB)
     world.wait_for_bytes(1, MIB)
     port = f"( sport = :{world.port} or dport = :{world.port} )"
-    subflows = [line.split()[2:4] for line in OURS.run("ss", "-tnH", "state", "established", port).splitlines()]
-    equal(len(subflows), 3, f"subflows, {subflows}")
-    for local, remote in subflows[:2]:
+
+    def subflows():
+        return [line.split()[2:4] for line in OURS.run("ss", "-tnH", "state", "established", port).splitlines()]
+    world.wait("three subflows", lambda: len(subflows()) == 3)
+    for local, remote in subflows()[:2]:
         time.sleep(0.3)
         OURS.run("ss", "-K", "src", local, "dst", remote)
     joined(sound(world.end(), 24 * MIB), 2)

@@ -19,13 +19,14 @@ LIB = os.path.join(os.path.dirname(HERE), "lib")
 sys.path[:0] = [HERE, LIB]
 sys.dont_write_bytecode = True
 
+import dropped  # noqa: E402
 import tap  # noqa: E402
 import windows  # noqa: E402
 from tap import equal, expect  # noqa: E402
 from world import (CLIENT, MIB, PATH, SERVER, SLOW, TESTS, Hosts, on, over, sound, subflows,  # noqa: E402
                    test, transfer)
 
-del windows  # Its tests are in TESTS.
+del dropped, windows  # Their tests are in TESTS.
 
 
 @test("two subflows carry a transfer together")
