@@ -204,7 +204,8 @@ def is_answered():
         expect(not end["error"], f"{name}: {end['error']}\nclient: {client}\nserver: {server}")
         equal(end["received"], size, f"bytes that the {name} received")
         equal(end["mptcp"], False, f"the {name} is MPTCP\nclient: {client}\nserver: {server}")
-        counted(end, {"MPFailTx": 1, "MPFailRx": 1, "MPRstTx": 0})
+        # A slow kernel is so late with its answer that it is asked again.
+        counted(end, {"MPFailTx": 1 if SLOW == 1 else True, "MPFailRx": 1 if SLOW == 1 else True, "MPRstTx": 0})
     counted(server, {"DataCsumErr": 1, "InfiniteMapRx": 1})
     counted(client, {"InfiniteMapTx": 1})
 

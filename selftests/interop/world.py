@@ -12,10 +12,9 @@ sys.path.insert(0, LIB)
 
 import judge  # noqa: E402
 import tap  # noqa: E402
+from links import MIB, SLOW, netem  # noqa: E402, F401
 from tap import equal, expect  # noqa: E402
 
-SLOW = 5 if os.environ.get("KERNEL") == "debug" else 1
-MIB = 1 << 20
 SHAPE = "delay 5ms rate 25mbit limit 40"
 LINKS = (0, 1)
 XFER = os.path.join(LIB, "xfer.py")
@@ -71,7 +70,7 @@ class World:
     def __init__(self, client, server, checksum=False, client_endpoint="", server_endpoint="", shapes=(SHAPE, SHAPE)):
         self.client, self.server = client, server
         World.port += 1
-        links = "; ".join(self.netem(shape, (n,)) for n, shape in zip(LINKS, shapes))
+        links = "; ".join(self.shaped(shape, (n,)) for n, shape in zip(LINKS, shapes))
         for host, endpoint in ((client, client_endpoint), (server, server_endpoint)):
             host.shell(f"ip mptcp endpoint flush; ip mptcp limits set subflows 8 add_addr_accepted 8; "
                        f"sysctl -qw net.mptcp.checksum_enabled={int(checksum)}; {links}")
@@ -80,12 +79,12 @@ class World:
         self.before = self.carried()
 
     @staticmethod
-    def netem(shape, links=LINKS):
-        return "; ".join(f"tc qdisc replace dev link{n} root netem {shape}" for n in links)
+    def shaped(shape, links=LINKS):
+        return "; ".join(f"tc qdisc replace dev link{n} root netem {netem(shape)}" for n in links)
 
     def shape(self, link, shape):
         for host in (self.client, self.server):
-            host.shell(self.netem(shape, (link,)))
+            host.shell(self.shaped(shape, (link,)))
 
     def carried(self):
         """Of each link, what both have sent."""

@@ -9,11 +9,10 @@ import time
 
 import tap
 from judge import sound  # noqa: F401
+from links import MIB, SLOW, SLOWER, netem  # noqa: F401
 from tap import equal, expect
 
-SLOW = 5 if os.environ.get("KERNEL") == "debug" else 1
 LIB = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib")
-MIB = 1 << 20
 CLIENT, SERVER = "client", "server"
 PORT = 5000
 
@@ -47,7 +46,7 @@ class Hosts:
                 run("ip", "-n", host, "addr", "add", f"10.0.{number}.{end}/24", "dev", name)
                 run("ip", "-n", host, "link", "set", name, "up")
                 if shape:
-                    on(host, "tc", "qdisc", "add", "dev", name, "root", "netem", *shape.split())
+                    on(host, "tc", "qdisc", "add", "dev", name, "root", "netem", *netem(shape).split())
             if number > 1:
                 flags = ["signal"] + (["backup"] if number in backup else [])
                 on(SERVER, "ip", "mptcp", "endpoint", "add", f"10.0.{number}.2", "dev", name, *flags)
@@ -59,7 +58,7 @@ class Hosts:
 
     def mend(self, number, shape):
         for host in (CLIENT, SERVER):
-            on(host, "tc", "qdisc", "replace", "dev", f"eth{number}", "root", "netem", *shape.split())
+            on(host, "tc", "qdisc", "replace", "dev", f"eth{number}", "root", "netem", *netem(shape).split())
 
     def carried(self):
         """Bytes that the client has sent on each link."""
