@@ -21,17 +21,20 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::alloc::KVec;
 use kernel::error::{code::*, Result};
 use kernel::prelude::*;
+use kernel::sync::Arc;
 
 /// A power of two: more than the SYN backlog of a busy listener takes is not searched, only slower.
 const BUCKETS: usize = 256;
 
 struct Node<R> {
     req: *const bindings::request_sock,
-    record: R,
+    /// Counted, so that no lock is held while it is used: what a request becomes takes locks of sockets, which
+    /// TCP holds while it waits for the timer of a request, which sends a SYN-ACK, which looks for its record.
+    record: Arc<R>,
 }
 
 // SAFETY: the request's address is a key, nothing is read through it.
-unsafe impl<R: Send> Send for Node<R> {}
+unsafe impl<R: Send + Sync> Send for Node<R> {}
 
 type Bucket<R> = Spin<KVec<Node<R>>>;
 
@@ -117,7 +120,7 @@ pub(super) unsafe fn learn() {
     }
 }
 
-impl<Y: Copy + Send, R: Send + 'static, E: Copy + Send> Requests<Y, R, E> {
+impl<Y: Copy + Send, R: Send + Sync + 'static, E: Copy + Send> Requests<Y, R, E> {
     /// No table yet, see [`Self::init`].
     pub const fn new() -> Self {
         Self {
@@ -378,6 +381,7 @@ impl<Y: Copy + Send, R: Send + 'static, E: Copy + Send> Requests<Y, R, E> {
     }
 
     fn remember(&self, req: *mut bindings::request_sock, record: R) -> Result {
+        let record = Arc::new(record, GFP_ATOMIC)?;
         self.bucket(req)
             .ok_or(ENOMEM)?
             .lock()
@@ -396,15 +400,18 @@ impl<Y: Copy + Send, R: Send + 'static, E: Copy + Send> Requests<Y, R, E> {
         Ok(())
     }
 
-    /// Calls `f` with the record of `req`, if there is one. `f` must not come back to the table.
+    /// Calls `f` with the record of `req`, if there is one.
     pub(super) fn with<T>(
         &self,
         req: *const bindings::request_sock,
         f: impl FnOnce(&R) -> T,
     ) -> Option<T> {
-        let bucket = self.bucket(req)?.lock();
-        let node = bucket.iter().find(|node| node.req == req)?;
-        Some(f(&node.record))
+        let record = {
+            let bucket = self.bucket(req)?.lock();
+            let node = bucket.iter().find(|node| node.req == req)?;
+            node.record.clone()
+        };
+        Some(f(&record))
     }
 
     /// Drops the record of `req`. For the function given to [`Self::init`].
@@ -424,7 +431,7 @@ impl<Y: Copy + Send, R: Send + 'static, E: Copy + Send> Requests<Y, R, E> {
 }
 
 // SAFETY: the tables are reached through locks, or by one CPU alone.
-unsafe impl<Y: Send, R: Send, E: Send> Sync for Requests<Y, R, E> {}
+unsafe impl<Y: Send, R: Send + Sync, E: Send> Sync for Requests<Y, R, E> {}
 
 fn for_each_box<T>(table: *mut T) {
     if !table.is_null() {

@@ -59,7 +59,7 @@ pub trait SubflowOps: Sized + Send + Sync + 'static {
     /// What a listener keeps of a SYN until its SYN-ACK leaves.
     type Syn: Copy + Send;
     /// What a listener keeps of a request until it is a connection.
-    type Request: Send;
+    type Request: Send + Sync;
     /// What the reset of a refused request carries.
     type Reset: Copy + Send;
 
