@@ -179,6 +179,12 @@ impl Packet {
         self
     }
 
+    /// The memory that it counts.
+    pub fn truesize(&self) -> u32 {
+        // SAFETY: the packet is ours.
+        unsafe { (*self.0).truesize }
+    }
+
     /// Where its TCP header is, counted from its beginning.
     pub fn transport_offset(&self) -> i32 {
         // SAFETY: the packet is ours.

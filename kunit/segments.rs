@@ -250,6 +250,26 @@ fn a_shared_header_is_left_alone(test: &Test) {
     expect!(test, *seen == *bytes);
 }
 
+/// As many parts as a packet has bytes do not make many times the packet of its memory; but a packet of its own is as
+/// large as one.
+fn a_part_counts_the_memory_that_it_takes(test: &Test) {
+    let bytes = require!(test, packet(AF_INET, &[], 4000));
+    let mut packet = require!(test, Packet::new(&bytes, 100, 20, 0));
+    let whole = packet.truesize();
+    for (offset, len) in [(0, 1), (90, 20), (100, 1420), (4039, 1)] {
+        let part = require!(test, packet.skb().part(offset, len).ok_or(ENOMEM));
+        expect_eq!(test, part.len(), len);
+        expect!(test, part.truesize() >= len);
+        expect!(test, part.truesize() < whole / 2);
+    }
+    let most = require!(test, packet.skb().part(1, 4000).ok_or(ENOMEM));
+    expect_eq!(test, most.len(), 4000);
+    expect!(test, most.truesize() > 4000 && most.truesize() <= whole);
+    expect!(test, packet.skb().part(4000, 41).is_none());
+    expect!(test, packet.skb().part(u32::MAX, 2).is_none());
+    expect_eq!(test, packet.truesize(), whole);
+}
+
 suite!("mptcp_segments":
     options_change_on_the_way_out,
     options_change_before_the_ip_header,
@@ -258,4 +278,5 @@ suite!("mptcp_segments":
     broken_headers_are_no_segments,
     options_are_taken_away_on_the_way_in,
     a_shared_header_is_left_alone,
+    a_part_counts_the_memory_that_it_takes,
 );

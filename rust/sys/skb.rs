@@ -106,6 +106,22 @@ impl Skb {
         unsafe { &mut *skb.cast() }
     }
 
+    /// `len` bytes from `offset` on as a packet of their own, which counts no more memory than they take. `None`
+    /// without memory, and without these bytes.
+    #[cold]
+    pub fn part(&mut self, offset: u32, len: u32) -> Option<RxSkb> {
+        let skb = self.as_ptr();
+        let mut shared = false;
+        // SAFETY: the packet is ours for this time; what comes back is nobody else's, and has the bytes.
+        unsafe {
+            if offset.checked_add(len)? > (*skb).len {
+                return None;
+            }
+            let part = bindings::mrs_skb_part(skb, offset, len, &mut shared);
+            RxSkb::new(part, if shared { offset } else { 0 }, len)
+        }
+    }
+
     /// The raw packet.
     #[inline]
     pub fn as_ptr(&self) -> *mut bindings::sk_buff {
@@ -531,19 +547,6 @@ impl RxSkb {
     #[inline]
     pub fn len(&self) -> u32 {
         self.cb().len
-    }
-
-    /// A second view of the same bytes, `len` from `skip` on.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub fn slice(&self, skip: u32, len: u32) -> Result<RxSkb> {
-        // SAFETY: the packet is valid; a clone shares its data.
-        let clone = unsafe { bindings::skb_clone(self.0.as_ptr(), bindings::GFP_ATOMIC) };
-        let cb = self.cb();
-        // SAFETY: the clone is ours and the range lies within ours.
-        unsafe { Self::new(clone, cb.offset + skip, len) }.ok_or(ENOMEM)
     }
 
     fn into_raw(self) -> *mut bindings::sk_buff {

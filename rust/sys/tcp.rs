@@ -511,7 +511,7 @@ impl<'a> Ssk<'a> {
     pub fn take(&mut self, len: u32) -> Option<RxSkb> {
         let copied = self.copied_seq();
         // SAFETY: the socket is locked. The packet leaves the queue and its socket, so it is ours; or, if
-        // only a part of it is meant, it stays and a clone that shares its data is ours.
+        // only a part of it is meant, it stays.
         unsafe {
             let sk = self.sk.as_ptr();
             let queue = core::ptr::addr_of_mut!((*sk).sk_receive_queue);
@@ -531,11 +531,7 @@ impl<'a> Ssk<'a> {
                 bindings::mrs_skb_orphan(skb);
                 RxSkb::new(skb, offset, avail)
             } else {
-                RxSkb::new(
-                    bindings::skb_clone(skb, bindings::GFP_ATOMIC),
-                    offset,
-                    len.min(avail),
-                )
+                super::skb::Skb::from_raw_mut(skb).part(offset, len.min(avail))
             }?;
             let tp = self.tp();
             core::ptr::addr_of_mut!((*tp).copied_seq)

@@ -999,6 +999,36 @@ static void mrs_rx_free(struct sk_buff *skb)
 }
 
 /* @skb, which belongs to nobody, counts in @sk's receive memory until it is freed. */
+/*
+ * Bytes of @skb as a packet of its own: copied, or, which *@shared tells, a clone with all bytes of @skb.
+ * A clone is as large as @skb for who counts its memory, and many of them are many times what there is;
+ * counted by its part alone, a few bytes could hold a large packet unseen. So only large parts are clones.
+ */
+struct sk_buff *mrs_skb_part(struct sk_buff *skb, u32 offset, u32 len, bool *shared)
+{
+	struct sk_buff *part;
+
+	*shared = len > SKB_WITH_OVERHEAD(PAGE_SIZE);
+	if (*shared) {
+		part = skb_clone(skb, GFP_ATOMIC);
+		if (part && skb->truesize > SKB_TRUESIZE(0))
+			part->truesize = SKB_TRUESIZE(0) +
+					 mult_frac(skb->truesize - (unsigned int)SKB_TRUESIZE(0), len,
+						   skb->len);
+		return part;
+	}
+	part = alloc_skb(len, GFP_ATOMIC | __GFP_NOWARN);
+	if (!part)
+		return NULL;
+	if (skb_copy_bits(skb, offset, skb_put(part, len), len)) {
+		kfree_skb(part);
+		return NULL;
+	}
+	part->tstamp = skb->tstamp;
+	*skb_hwtstamps(part) = *skb_hwtstamps(skb);
+	return part;
+}
+
 void mrs_skb_charge_rx(struct sk_buff *skb, struct sock *sk)
 {
 	skb->sk = sk;
