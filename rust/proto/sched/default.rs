@@ -11,7 +11,7 @@
 //! - if a better one has no room at the moment, the slower one is used only if it delivers the burst no
 //!   later than the better one would have delivered all that is pending, or all that the window
 //!   allows. Otherwise waiting is faster: the better one would stand still until the slower one's data
-//!   is there.
+//!   is there. One that is idle is given as much as it delivers in that time.
 
 use super::{best_rank, has_room, rank, Candidate, Demand, Pick, Scheduler, BURST_MAX};
 
@@ -36,20 +36,24 @@ fn min_rtt(candidate: &Candidate) -> u32 {
 /// What a path may always be tried with, bytes: the initial congestion window (RFC 6928).
 const INITIAL: u32 = 14_600;
 
+/// Less than this is not put on a slower path while the better one is busy, bytes: about a segment.
+const LEAST: u64 = 1400;
+
 /// Bytes per second, at least one.
 ///
 /// How fast a path is that has not carried much yet is not known, and nobody would find out if it had to carry
 /// much first: then it is tried with up to twice of what it had to carry of late. But where a queue has built up,
-/// as the round trip time tells, that was all it can do. Not known means: in slow start, or when there was not
-/// enough to send, perhaps because of what was decided here. After losses the congestion window allows less than
-/// what was measured before.
+/// as the round trip time tells, that was all it can do: what it delivers, for the smoothed round trip time is behind a
+/// queue that grows, and in slow start a multiple of the rate would be queued there by then. Not known means:
+/// in slow start, or when there was not enough to send, perhaps because of what was decided here. After losses the
+/// congestion window allows less than what was measured before.
 fn rate(candidate: &Candidate) -> u64 {
     let delivered = candidate.delivery_rate;
-    let rate = if delivered > 0 && !candidate.untried {
+    let queue = candidate.srtt_us / 2 >= min_rtt(candidate);
+    let rate = if delivered > 0 && (queue || !candidate.untried) {
         delivered
     } else {
         let flown = candidate.flown.max(candidate.in_flight);
-        let queue = candidate.srtt_us / 2 >= min_rtt(candidate);
         let tried = if queue {
             flown
         } else {
@@ -79,6 +83,21 @@ fn completion(candidate: &Candidate, bytes: u64) -> u64 {
         .unwrap_or(u64::MAX)
         .saturating_sub(way)
         .max(way)
+}
+
+/// How many bytes more would have arrived in `us` microseconds, put on the subflow now: what [`completion`] says,
+/// the other way round.
+fn in_time(candidate: &Candidate, us: u64) -> u64 {
+    let way = u64::from(min_rtt(candidate)) / 2;
+    if us < way {
+        return 0;
+    }
+    let ahead = u64::from(candidate.in_flight).saturating_add(candidate.queued.into());
+    us.saturating_add(way)
+        .saturating_mul(rate(candidate))
+        .checked_div(1_000_000)
+        .unwrap_or(0)
+        .saturating_sub(ahead)
 }
 
 /// The candidate of rank `best` with the lowest completion time of `bytes`, among those that `pred`
@@ -134,7 +153,13 @@ impl Scheduler for DefaultScheduler {
         }
         let free = fastest(candidates, best, next, has_room)?;
         let few = bytes.min(burst(free).into());
-        if completion(free, few) <= completion(fast, bytes) {
+        let limit = completion(fast, bytes);
+        if completion(free, few) <= limit {
+            return pick(free, few, burst(free));
+        }
+        let few = few.min(in_time(free, limit));
+        let idle = free.in_flight == 0 && free.queued == 0;
+        if idle && few >= bytes.min(LEAST) {
             pick(free, few, burst(free))
         } else {
             None
@@ -275,6 +300,65 @@ mod tests {
     }
 
     #[test]
+    fn an_idle_path_is_given_what_it_delivers_in_time() {
+        // 100 kB under way at 10 Mbyte/s, and 50 kB to come: after 10 ms all has arrived.
+        let slow = Candidate {
+            id: 2,
+            delivery_rate: 1_000_000,
+            in_flight: 0,
+            ..PATH
+        };
+        let demand = Demand {
+            pending: 50_000,
+            window: 10_000_000,
+        };
+        let pick = DefaultScheduler
+            .select(&[full(PATH), slow], &demand)
+            .unwrap();
+        assert_eq!((pick.id, pick.burst), (2, 15_000));
+        let busy = Candidate {
+            in_flight: 1000,
+            ..slow
+        };
+        assert_eq!(select(&[full(PATH), busy], &demand), None);
+        // What it delivers in time must be worth a segment.
+        let slower = Candidate {
+            delivery_rate: 80_000,
+            ..slow
+        };
+        assert_eq!(select(&[full(PATH), slower], &demand), None);
+    }
+
+    #[test]
+    fn a_queue_is_not_taken_for_a_path() {
+        // In slow start 450 kB are on their way over a link of 375 kB/s, and the smoothed time is behind.
+        let slow = Candidate {
+            id: 2,
+            srtt_us: 346_000,
+            min_rtt_us: 4_000,
+            cwnd: 490_000,
+            in_flight: 450_000,
+            flown: 450_000,
+            delivery_rate: 375_000,
+            untried: true,
+            ..PATH
+        };
+        let fast = full(Candidate {
+            srtt_us: 115_000,
+            min_rtt_us: 4_000,
+            cwnd: 150_000,
+            delivery_rate: 1_250_000,
+            ..PATH
+        });
+        // The fast one is through with all of it in 0.4 s, what is on the slow one in 1.2 s.
+        let demand = Demand {
+            pending: 350_000,
+            window: 10_000_000,
+        };
+        assert_eq!(select(&[fast, slow], &demand), None);
+    }
+
+    #[test]
     fn the_shorter_path_comes_first() {
         let long = Candidate {
             id: 2,
@@ -374,13 +458,18 @@ mod tests {
             ..PATH
         };
         assert_eq!(rate(&starved), 1_000_000);
-        // A queue: more than it has carried was not to be had, whatever the window.
+        // A queue: more than it delivers is not to be had, whatever the window, and whatever is in the queue.
         let queued = Candidate {
             srtt_us: 200_000,
             flown: 150_000,
             ..starved
         };
-        assert_eq!(rate(&queued), 750_000);
+        assert_eq!(rate(&queued), 500_000);
+        let nothing_delivered = Candidate {
+            delivery_rate: 0,
+            ..queued
+        };
+        assert_eq!(rate(&nothing_delivered), 750_000);
         // TCP had enough to send.
         let measured = Candidate {
             untried: false,
