@@ -225,11 +225,16 @@ impl Rx {
     }
 }
 
-/// Wakes readers if there is enough to read.
-pub(super) fn wake(sk: &MskSock) {
+/// Whether readers have what they sleep for.
+pub(super) fn is_enough(sk: &MskSock) -> bool {
     let msk: &Msk = sk.state_of();
     let enough = (sk.rcvlowat().max(1) as usize).min(msk.needed.load(Ordering::Relaxed));
-    if msk.readable() >= enough || msk.shared().is(flag::EOF) {
+    msk.readable() >= enough
+}
+
+/// Wakes readers if there is enough to read.
+pub(super) fn wake(sk: &MskSock) {
+    if is_enough(sk) || sk.state_of().shared().is(flag::EOF) {
         sk.wake_readers();
     }
 }

@@ -76,6 +76,11 @@ impl Connection for ConnRef {
         false
     }
 
+    #[inline]
+    fn awaits_reader(&self) -> bool {
+        rx::is_enough(self.sk()) && self.sk().has_sleeper()
+    }
+
     #[cold]
     fn short_of_memory(&self) {
         if let Some(mut guard) = self.sk().lock_softirq(note::SHORT) {

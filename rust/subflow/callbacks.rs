@@ -3,7 +3,7 @@
 //! What TCP tells a subflow, and its part in the handshake of a connection.
 
 use super::{flag, info, join, shared};
-use super::{Connection, Locked, Pending, PendingCapable, Subflow, Syn, Tally, OPTION_ROOM};
+use super::{speak, Connection, Locked, Pending, PendingCapable, Subflow, Syn, Tally};
 use crate::bindings;
 use crate::observe::trace;
 use crate::proto::checksum::Checksum;
@@ -82,7 +82,7 @@ impl<C: Connection> SubflowOps for Subflow<C> {
         if outcome.is_ok() {
             self.number_rejected(ssk, conn);
             self.set(flag::MPTCP);
-            ssk.reserve_options(OPTION_ROOM);
+            speak(ssk);
         }
         conn.connected(ssk, outcome);
     }
@@ -336,7 +336,7 @@ impl<C: Connection> Subflow<C> {
                 let _ = self.maps.lock().insert(map);
             }
         }
-        ssk.reserve_options(OPTION_ROOM);
+        speak(ssk);
         self.belong_to(conn);
         Fate::Accept
     }

@@ -84,7 +84,7 @@ impl<C: Connection> Subflow<C> {
     pub(super) fn confirmed_early(&self, ssk: &mut Ssk<'_>, conn: &C) {
         let shared = conn.shared();
         if self.is(flag::MPTCP) {
-            ssk.reserve_options(super::OPTION_ROOM);
+            super::speak(ssk);
             let window = ssk.snd_wnd();
             shared
                 .wnd_end

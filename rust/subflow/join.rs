@@ -6,7 +6,7 @@
 //! nobody has the token, or by the third ACK, before there is a socket. The initiator repeats the third
 //! ACK until the fourth shows that it has arrived, and sends nothing before.
 
-use super::{flag, Connection, Subflow, OPTION_ROOM};
+use super::{flag, speak, Connection, Subflow};
 use crate::proto::crypto::Key;
 use crate::proto::handshake::{JoinClient, JoinError, JoinRequest, JoinServer};
 use crate::proto::option::{MpJoin, OptionBuf, Options, RstReason, TcpRst};
@@ -143,7 +143,7 @@ impl<C: Connection> Subflow<C> {
         self.set_irs(header.seq().wrapping_sub(1));
         self.set(flag::MPTCP | flag::FULLY | flag::ACK_DUE);
         self.use_checksums(conn.shared().agreed().is_some_and(|agreed| agreed.checksum));
-        ssk.reserve_options(OPTION_ROOM);
+        speak(ssk);
         if conn.joined(ssk, this) {
             Fate::Join
         } else {
@@ -198,7 +198,7 @@ impl<C: Connection> Subflow<C> {
                     .store(joined.peer_nonce, Ordering::Relaxed);
                 self.set(flag::MPTCP);
                 self.use_checksums(conn.shared().agreed().is_some_and(|agreed| agreed.checksum));
-                ssk.reserve_options(OPTION_ROOM);
+                speak(ssk);
                 conn.join_answered(ssk, self);
             }
             Err(error) => {

@@ -52,7 +52,14 @@ use kernel::sync::Arc;
 use shared::Shared;
 
 /// Bytes of every segment that are kept free for options: a DSS with 8-byte numbers, padded.
-pub const OPTION_ROOM: u16 = 28;
+const OPTION_ROOM: u16 = 28;
+
+/// The subflow speaks MPTCP from now on: its segments have room for options, and reading the connection decides
+/// when it acknowledges.
+fn speak(ssk: &mut Ssk<'_>) {
+    ssk.reserve_options(OPTION_ROOM);
+    ssk.take_over_acks();
+}
 
 /// How many segments say the infinite mapping after a fallback.
 const INFINITE_TIMES: u8 = 8;
@@ -75,6 +82,8 @@ pub trait Connection: Clone + Send + Sync + 'static {
     /// Readers may be woken: [`Self::receive`] was called, perhaps several times. True if the end of the
     /// stream was reached: an ACK is due.
     fn received(&self) -> bool;
+    /// Whether a reader was woken and has not read yet.
+    fn awaits_reader(&self) -> bool;
     /// Memory was short, and data stays in a subflow's queue, which is [`flag::STALLED`]: it is to be resumed soon.
     fn short_of_memory(&self);
     /// A subflow's FIN was read, all its data before.

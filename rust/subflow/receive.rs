@@ -73,7 +73,7 @@ impl<C: Connection> Subflow<C> {
             if !self.is(flag::INFINITE) {
                 self.maps.lock().consume(Ssn(ssk.copied_seq()));
             }
-            if conn.received() {
+            if conn.received() || ssk.ack_overdue() && !self.acks_with_reading(ssk, conn) {
                 self.set(flag::ACK_DUE);
             } else if conn.shared().owes_data_ack() && ssk.state() != state::CLOSE {
                 // TCP may have acknowledged the segment before it told of its data.
@@ -211,6 +211,14 @@ impl<C: Connection> Subflow<C> {
         } else {
             None
         }
+    }
+
+    /// Whether the ACK of what has arrived can wait until it is read: a reader was woken for that, and the window
+    /// would not move on by as much as has arrived. So it is with plain TCP: one ACK, with the window that reading
+    /// opens, tells of many segments. Otherwise who does something else would hold up the peer.
+    fn acks_with_reading(&self, ssk: &Ssk<'_>, conn: &C) -> bool {
+        let free = ssk.window_from_space(conn.rcv_space()).max(0) as u32;
+        free < ssk.rcv_wnd() && conn.awaits_reader()
     }
 
     /// Sends an ACK if something asked for one that TCP does not send by itself.

@@ -401,6 +401,13 @@ impl Sock {
         unsafe { bindings::mrs_data_ready(self.as_ptr()) }
     }
 
+    /// Whether somebody sleeps on the socket, or was woken and has not run yet; or polls it, by epoll at all times.
+    #[inline]
+    pub fn has_sleeper(&self) -> bool {
+        // SAFETY: the socket is valid.
+        unsafe { bindings::mrs_has_sleeper(self.as_ptr()) }
+    }
+
     /// Wakes writers.
     pub fn wake_writers(&self) {
         // SAFETY: the socket is valid.

@@ -391,6 +391,28 @@ impl<'a> Ssk<'a> {
         unsafe { bindings::mrs_tcp_seal_tail(self.sk.as_ptr()) }
     }
 
+    /// From now on, data that arrives does not have TCP send an ACK at once, but after its delay: whoever takes
+    /// the data out of TCP's queue as it comes sends one when that is due, see [`Self::ack_overdue`]. What TCP
+    /// acknowledges at once for other reasons (data out of order, the first segments, a FIN) it still does.
+    pub fn take_over_acks(&mut self) {
+        // SAFETY: the socket is locked. TCP compares its own idea of the window with what was announced last; that
+        // one stays below a segment, and only what `announced_window` says is announced. No byte in the queue is
+        // enough to count as read.
+        unsafe {
+            let tp = self.tp();
+            let least = u32::from((*tp).advmss);
+            (*tp).window_clamp = least;
+            (*tp).rcv_ssthresh = least;
+            (*self.sk.as_ptr()).sk_rcvlowat = 0;
+        }
+    }
+
+    /// Whether more than a segment has arrived since the last ACK: TCP's rule for when one is due.
+    #[inline]
+    pub fn ack_overdue(&self) -> bool {
+        self.rcv_nxt().wrapping_sub(self.rcv_wup()) > self.rcv_mss()
+    }
+
     /// Sends an ACK now.
     pub fn send_ack(&mut self) {
         let rcv_nxt = self.rcv_nxt();

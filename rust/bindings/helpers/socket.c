@@ -154,6 +154,16 @@ void mrs_set_async_nospace(struct sock *sk)
 }
 
 /* Wakes writers and pollers of @sk. */
+bool mrs_has_sleeper(struct sock *sk)
+{
+	bool any;
+
+	rcu_read_lock();
+	any = skwq_has_sleeper(rcu_dereference(sk->sk_wq));
+	rcu_read_unlock();
+	return any;
+}
+
 void mrs_wake_writers(struct sock *sk)
 {
 	struct socket_wq *wq;
