@@ -20,4 +20,4 @@ MIB = (1 << 20) * SLOW // SLOWER
 def netem(shape):
     """What netem is to do in this kernel: rate and queue of `shape` are those of the default one."""
     shape = re.sub(r"rate (\d+)mbit", lambda m: f"rate {int(m[1]) * 1000 // SLOWER}kbit", shape)
-    return re.sub(r"limit (\d+)", lambda m: f"limit {max(int(m[1]) // SLOWER, 20)}", shape)
+    return re.sub(r"limit (\d+)", lambda m: f"limit {max(int(m[1]) // SLOWER, 40)}", shape)
