@@ -120,6 +120,8 @@ class Damage:
     def __init__(self, harm, two, once=True, after=60_000, hides=None):
         self.harm, self.two, self.once, self.after, self.hides = harm, two, once, after, hides
         self.seen, self.done, self.acks = 0, 0, set()
+        # Where what has passed ends: harm to a copy of what has arrived is not seen by anybody.
+        self.end = None
 
     def __call__(self, packet, to_server):
         if self.done and self.hides:
@@ -130,6 +132,9 @@ class Damage:
             self.acks.add(packet.mptcp()[DSS][4:12])
         if not to_server or not packet.payload or packet.flags & SYN or self.two != second(packet):
             return [packet]
+        if self.once and self.end is not None and (packet.seq - self.end) % 2**32 >= 2**31:
+            return [packet]
+        self.end = packet.end
         self.seen += len(packet.payload)
         if self.seen < self.after or not confirmed or self.done and self.once:
             return [packet]
