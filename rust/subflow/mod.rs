@@ -82,7 +82,7 @@ pub trait Connection: Clone + Send + Sync + 'static {
     /// Readers may be woken: [`Self::receive`] was called, perhaps several times. True if the end of the
     /// stream was reached: an ACK is due.
     fn received(&self) -> bool;
-    /// Whether a reader was woken and has not read yet.
+    /// Whether there is what readers wait for, and one of them sleeps on the connection, or was woken and has not run.
     fn awaits_reader(&self) -> bool;
     /// Memory was short, and data stays in a subflow's queue, which is [`flag::STALLED`]: it is to be resumed soon.
     fn short_of_memory(&self);

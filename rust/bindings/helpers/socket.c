@@ -1022,9 +1022,9 @@ struct sk_buff *mrs_skb_part(struct sk_buff *skb, u32 offset, u32 len, bool *sha
 	if (*shared) {
 		part = skb_clone(skb, GFP_ATOMIC);
 		if (part && skb->truesize > SKB_TRUESIZE(0))
+			/* In 64 bits: TCP joins packets to half a megabyte and more. */
 			part->truesize = SKB_TRUESIZE(0) +
-					 mult_frac(skb->truesize - (unsigned int)SKB_TRUESIZE(0), len,
-						   skb->len);
+					 div_u64((u64)(skb->truesize - SKB_TRUESIZE(0)) * len, skb->len);
 		return part;
 	}
 	part = alloc_skb(len, GFP_ATOMIC | __GFP_NOWARN);
