@@ -13,9 +13,12 @@ def eight(client, server):
     # Three more addresses on either link, and the second link's own: with the first one there are eight.
     server.shell("; ".join(f"ip mptcp endpoint add {addr} dev link{link} signal" for link, addr in server.more()))
     server.shell(f"ip mptcp endpoint add {server.address(1)} dev link1 signal")
-    world.start(size=8 * MIB)
-    joined(sound(world.end(), 8 * MIB), 7)
-    expect(min(world.used()) > 3 * MIB, f"bytes on each link: {world.used()}")
+    # C drops an ADD_ADDR that comes before it is through with the one before, and full queues drop some: those
+    # are said again.
+    server.shell("sysctl -qw net.mptcp.add_addr_timeout=1")
+    world.start(size=16 * MIB)
+    joined(sound(world.end(), 16 * MIB), 7)
+    expect(min(world.used()) > 6 * MIB, f"bytes on each link: {world.used()}")
 
 
 @test("a fast and a slow path")

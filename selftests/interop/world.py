@@ -73,7 +73,7 @@ class World:
         links = "; ".join(self.shaped(shape, (n,)) for n, shape in zip(LINKS, shapes))
         for host, endpoint in ((client, client_endpoint), (server, server_endpoint)):
             host.shell(f"ip mptcp endpoint flush; ip mptcp limits set subflows 8 add_addr_accepted 8; "
-                       f"sysctl -qw net.mptcp.checksum_enabled={int(checksum)}; {links}")
+                       f"sysctl -qw net.mptcp.checksum_enabled={int(checksum)} net.mptcp.add_addr_timeout=120; {links}")
             if endpoint:
                 host.shell(f"ip mptcp endpoint add {host.address(1)} dev link1 {endpoint}")
         self.before = self.carried()
