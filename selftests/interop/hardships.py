@@ -89,8 +89,11 @@ def returns(client, server):
 @test("packets overtake each other on a path, and between the paths")
 def reordered(client, server):
     world = World(client, server, server_endpoint="signal",
-                  shapes=("delay 1ms rate 25mbit limit 400", "delay 40ms 10ms reorder 5% rate 25mbit limit 1000"))
+                  shapes=("delay 1ms rate 25mbit limit 400", "delay 40ms rate 25mbit limit 1000"))
     world.start(size=12 * MIB)
+    # Not from the beginning: as a client, C resets a subflow whose first data overtakes the fourth ACK of its handshake.
+    world.wait_for_bytes(1, MIB // 8)
+    world.shape(1, "delay 40ms 10ms reorder 5% rate 25mbit limit 1000")
     counters = sound(world.end(), 12 * MIB)
     joined(counters)
     for told in counters:
