@@ -21,7 +21,7 @@ impl Chosen {
     pub const fn new(index: u8) -> Self {
         match index {
             1 => Self::RoundRobin(RoundRobin::new()),
-            _ => Self::Default(DefaultScheduler),
+            _ => Self::Default(DefaultScheduler::new()),
         }
     }
 

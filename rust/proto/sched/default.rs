@@ -7,7 +7,9 @@
 //! early. Known ideas combined (lowest completion time; BLEST, "Blocking Estimation-based MPTCP
 //! Scheduler"; ECF, "Earliest Completion First"):
 //!
-//! - of all subflows, take the one where a burst completes first: behind all that is under way there;
+//! - of all subflows, take the one where a burst completes first: behind all that is under way there. The one
+//!   that had the burst before may be a little later, for what goes one way makes large packets and few
+//!   acknowledgements, and comes in order;
 //! - if a better one has no room at the moment, the slower one is used only if it delivers the burst no
 //!   later than the better one would have delivered all that is pending, or all that the window
 //!   allows. Otherwise waiting is faster: the better one would stand still until the slower one's data
@@ -15,9 +17,64 @@
 
 use super::{best_rank, has_room, rank, Candidate, Demand, Pick, Scheduler, BURST_MAX};
 
-/// The default scheduler. It remembers nothing.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct DefaultScheduler;
+/// The default scheduler.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DefaultScheduler {
+    /// The subflow that the last new data was put on; it need not be there any more.
+    last: u32,
+}
+
+impl DefaultScheduler {
+    /// One that has not been asked yet.
+    pub const fn new() -> Self {
+        Self { last: u32::MAX }
+    }
+
+    fn choose(&self, candidates: &[Candidate], demand: &Demand) -> Option<Pick> {
+        let bytes = demand.pending.min(demand.window);
+        if let [only] = candidates {
+            // Nothing to choose: fill its buffer, TCP does the rest.
+            return pick(only, bytes, BURST_MAX);
+        }
+        let best = best_rank(candidates.iter())?;
+        let next = bytes.min(BURST_MAX.into());
+        let fast = fastest(candidates, best, next, |_| true)?;
+        let soon = completion(fast, next).saturating_add(STAY_US);
+        // What has nothing under way cannot be overtaken: there the faster one is as good a start.
+        let stay = |candidate: &&Candidate| {
+            candidate.id == self.last
+                && rank(candidate) == best
+                && has_room(candidate)
+                && candidate.in_flight.max(candidate.queued) > 0
+                && completion(candidate, next) <= soon
+        };
+        if let Some(last) = candidates.iter().find(stay) {
+            return pick(last, bytes, burst(last));
+        }
+        if has_room(fast) {
+            return pick(fast, bytes, burst(fast));
+        }
+        let free = fastest(candidates, best, next, has_room)?;
+        let few = bytes.min(burst(free).into());
+        let limit = completion(fast, bytes);
+        if completion(free, few) <= limit {
+            return pick(free, few, burst(free));
+        }
+        let few = few.min(in_time(free, limit));
+        let idle = free.in_flight == 0 && free.queued == 0;
+        if idle && few >= bytes.min(LEAST) {
+            pick(free, few, burst(free))
+        } else {
+            None
+        }
+    }
+}
+
+impl Default for DefaultScheduler {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// Bytes in `us` microseconds, per second.
 fn per_second(bytes: u32, us: u32) -> u64 {
@@ -35,6 +92,9 @@ fn min_rtt(candidate: &Candidate) -> u32 {
 
 /// What a path may always be tried with, bytes: the initial congestion window (RFC 6928).
 const INITIAL: u32 = 14_600;
+
+/// How much later than on the best subflow a burst may arrive on the one that had the burst before, microseconds.
+const STAY_US: u64 = 1000;
 
 /// Less than this is not put on a slower path while the better one is busy, bytes: about a segment.
 const LEAST: u64 = 1400;
@@ -140,30 +200,9 @@ impl Scheduler for DefaultScheduler {
     const NAME: &'static str = "default";
 
     fn select(&mut self, candidates: &[Candidate], demand: &Demand) -> Option<Pick> {
-        let bytes = demand.pending.min(demand.window);
-        if let [only] = candidates {
-            // Nothing to choose: fill its buffer, TCP does the rest.
-            return pick(only, bytes, BURST_MAX);
-        }
-        let best = best_rank(candidates.iter())?;
-        let next = bytes.min(BURST_MAX.into());
-        let fast = fastest(candidates, best, next, |_| true)?;
-        if has_room(fast) {
-            return pick(fast, bytes, burst(fast));
-        }
-        let free = fastest(candidates, best, next, has_room)?;
-        let few = bytes.min(burst(free).into());
-        let limit = completion(fast, bytes);
-        if completion(free, few) <= limit {
-            return pick(free, few, burst(free));
-        }
-        let few = few.min(in_time(free, limit));
-        let idle = free.in_flight == 0 && free.queued == 0;
-        if idle && few >= bytes.min(LEAST) {
-            pick(free, few, burst(free))
-        } else {
-            None
-        }
+        let pick = self.choose(candidates, demand)?;
+        self.last = pick.id;
+        Some(pick)
     }
 
     fn reinject(
@@ -208,7 +247,7 @@ mod tests {
     };
 
     fn select(candidates: &[Candidate], demand: &Demand) -> Option<u32> {
-        DefaultScheduler
+        DefaultScheduler::new()
             .select(candidates, demand)
             .map(|pick| pick.id)
     }
@@ -238,14 +277,17 @@ mod tests {
     #[test]
     fn a_lone_subflow_takes_what_its_buffer_takes() {
         let path = full(PATH);
-        let pick = DefaultScheduler.select(&[path], &LOTS).unwrap();
+        let pick = DefaultScheduler::new().select(&[path], &LOTS).unwrap();
         assert_eq!(pick.burst, BURST_MAX);
         let small = Candidate {
             send_room: 5000,
             ..path
         };
         assert_eq!(
-            DefaultScheduler.select(&[small], &LOTS).unwrap().burst,
+            DefaultScheduler::new()
+                .select(&[small], &LOTS)
+                .unwrap()
+                .burst,
             5000
         );
     }
@@ -255,7 +297,7 @@ mod tests {
         let two = [PATH, Candidate { id: 2, ..PATH }];
         let burst = |pending, window| {
             let demand = Demand { pending, window };
-            DefaultScheduler.select(&two, &demand).unwrap().burst
+            DefaultScheduler::new().select(&two, &demand).unwrap().burst
         };
         assert_eq!(burst(1, 1000), 1);
         assert_eq!(burst(1000, 7), 7);
@@ -266,7 +308,7 @@ mod tests {
     fn a_burst_is_what_the_congestion_window_takes_or_a_millisecond_s_worth() {
         let burst = |candidate| {
             let two = [candidate, full(Candidate { id: 2, ..PATH })];
-            DefaultScheduler.select(&two, &LOTS).unwrap().burst
+            DefaultScheduler::new().select(&two, &LOTS).unwrap().burst
         };
         let nearly_full = Candidate {
             in_flight: 99_000,
@@ -300,6 +342,49 @@ mod tests {
     }
 
     #[test]
+    fn the_next_burst_follows_the_last_unless_that_is_later() {
+        // A millisecond of 10 Mbyte/s is 10 kB.
+        let mut sched = DefaultScheduler::new();
+        let mut pick = |first: u32, second: u32| {
+            let one = Candidate {
+                in_flight: first,
+                ..PATH
+            };
+            let two = Candidate {
+                id: 2,
+                in_flight: second,
+                ..PATH
+            };
+            sched.select(&[one, two], &LOTS).map(|pick| pick.id)
+        };
+        assert_eq!(pick(40_000, 40_000), Some(1));
+        assert_eq!(pick(49_000, 40_000), Some(1));
+        assert_eq!(pick(51_000, 40_000), Some(2));
+        assert_eq!(pick(41_000, 50_000), Some(2));
+        // It has no room.
+        assert_eq!(pick(99_000, 100_000), Some(1));
+        // Nothing is under way there: the first of equals.
+        assert_eq!(pick(100_000, 0), Some(2));
+        assert_eq!(pick(0, 0), Some(1));
+    }
+
+    #[test]
+    fn the_last_one_is_left_for_one_of_a_better_rank() {
+        let mut sched = DefaultScheduler::new();
+        let two = Candidate { id: 2, ..PATH };
+        assert_eq!(sched.select(&[two], &LOTS).map(|pick| pick.id), Some(2));
+        let stale = Candidate { stale: true, ..two };
+        assert_eq!(
+            sched.select(&[stale, PATH], &LOTS).map(|pick| pick.id),
+            Some(1)
+        );
+        assert_eq!(
+            sched.select(&[two, PATH], &LOTS).map(|pick| pick.id),
+            Some(1)
+        );
+    }
+
+    #[test]
     fn an_idle_path_is_given_what_it_delivers_in_time() {
         // 100 kB under way at 10 Mbyte/s, and 50 kB to come: after 10 ms all has arrived.
         let slow = Candidate {
@@ -312,7 +397,7 @@ mod tests {
             pending: 50_000,
             window: 10_000_000,
         };
-        let pick = DefaultScheduler
+        let pick = DefaultScheduler::new()
             .select(&[full(PATH), slow], &demand)
             .unwrap();
         assert_eq!((pick.id, pick.burst), (2, 15_000));
@@ -397,7 +482,7 @@ mod tests {
             pending: 500_000,
             window: 500_000,
         };
-        let pick = DefaultScheduler.select(&[fast, other], &demand);
+        let pick = DefaultScheduler::new().select(&[fast, other], &demand);
         assert_eq!(pick.map(|pick| (pick.id, pick.burst)), Some((2, 10_000)));
     }
 
@@ -533,7 +618,7 @@ mod tests {
             ..PATH
         };
         let reinject = |candidates: &[Candidate], holder| {
-            DefaultScheduler
+            DefaultScheduler::new()
                 .reinject(candidates, holder, 3000)
                 .map(|p| p.id)
         };
@@ -542,6 +627,6 @@ mod tests {
         assert_eq!(reinject(&[PATH, backup], Some(1)), Some(3));
         assert_eq!(reinject(&[PATH, full(other)], Some(1)), None);
         assert_eq!(reinject(&[PATH, other], None), Some(1));
-        assert_eq!(DefaultScheduler.reinject(&[PATH], None, 0), None);
+        assert_eq!(DefaultScheduler::new().reinject(&[PATH], None, 0), None);
     }
 }
