@@ -518,8 +518,7 @@ pub(super) fn disconnect(guard: &mut Guard<'_, Msk>) -> Result {
     *sk.state_of().fallback.lock() = Default::default();
     inner.again.clear();
     inner.sent_again = 0;
-    inner.backoff = 0;
-    inner.fail = None;
+    inner.watch = Default::default();
     inner.unread = Default::default();
     inner.space = Default::default();
     inner.scheduler = sched::Chosen::new(sk.state_of().sysctl.scheduler);

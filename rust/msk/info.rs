@@ -82,7 +82,7 @@ pub(super) fn fill(guard: &mut Guard<'_, Msk>, info: &mut mptcp_info) {
     info.mptcpi_rcv_nxt = shared.rcv_nxt.get().0;
     info.mptcpi_bytes_sent = since(first, shared.snd_nxt.get());
     info.mptcpi_bytes_acked = since(first, shared.snd_una.get());
-    info.mptcpi_retransmits = guard.inner().backoff;
+    info.mptcpi_retransmits = guard.inner().watch.backoff.into();
     info.mptcpi_bytes_retrans = guard.inner().sent_again;
     let subflows = guard.inner().subs.iter().filter(|sub| lives(sub)).count();
     info.mptcpi_subflows_total = subflows.try_into().unwrap_or(u8::MAX);

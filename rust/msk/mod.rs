@@ -159,12 +159,8 @@ pub struct Locked {
     again: Ranges<GrowArray<Range, 1>>,
     /// How much was sent again, bytes.
     sent_again: u64,
-    /// What was acknowledged when the retransmission timer was set.
-    timer_una: Dsn,
-    /// How often the timer's interval was doubled.
-    backoff: u32,
-    /// When MP_FAIL has not been answered in time, and how long that time was.
-    fail: Option<(Jiffies, Jiffies)>,
+    /// What has to be acknowledged in time.
+    watch: rescue::Watch,
     /// It counts among the users of the namespace's packet hooks.
     hooked: bool,
     /// What has to be done in process context, see `close::todo`.
@@ -242,9 +238,7 @@ impl Msk {
                 scheduler: sched::Chosen::new(sysctl.scheduler),
                 again: Ranges::new(GrowArray::new()),
                 sent_again: 0,
-                timer_una: first,
-                backoff: 0,
-                fail: None,
+                watch: rescue::Watch::default(),
                 hooked: false,
                 todo: 0,
                 destroyed: false,

@@ -2,13 +2,15 @@
 
 //! poll and ioctl.
 
-use super::MskSock;
+use super::{Msk, MskSock};
 use crate::bindings::{
     EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLRDNORM, EPOLLWRNORM,
 };
 use crate::subflow::shared::flag;
+use crate::sys::msock::Guard;
 use crate::sys::sock::{state, RCV_SHUTDOWN, SEND_SHUTDOWN, SHUTDOWN_MASK};
 use crate::sys::tcp;
+use core::sync::atomic::{fence, Ordering};
 use kernel::error::{code::*, Result};
 
 /// `SIOCINQ`, also known as `FIONREAD`.
@@ -18,9 +20,26 @@ const SIOCOUTQ: u32 = 0x5411;
 /// `SIOCOUTQNSD`.
 const SIOCOUTQNSD: u32 = 0x894b;
 
-pub(super) fn writable(sk: &MskSock) -> bool {
+fn writable(sk: &MskSock) -> bool {
     let queued = sk.wmem_queued();
     sk.sndbuf() - queued >= queued / 2
+}
+
+/// There may be room in the send buffer: who waits for it is woken if there is enough. Others, such as a reader that
+/// an answer is on its way to, would be woken for nothing by each acknowledgement.
+pub(super) fn room_made(guard: &Guard<'_, Msk>) {
+    let sk = guard.sk();
+    // Either this sees that somebody waits, or who waits sees the room: see `poll`.
+    fence(Ordering::SeqCst);
+    let shared = sk.state_of().shared();
+    if !shared.is(flag::NO_SPACE) || !writable(sk) {
+        return;
+    }
+    // Another writer may take the room before one that sleeps can: that one goes on sleeping, and says nothing again.
+    if sk.writers_asleep() == 0 {
+        shared.clear(flag::NO_SPACE);
+    }
+    sk.wake_writers();
 }
 
 /// `poll(2)`.
@@ -52,6 +71,8 @@ pub(super) fn poll(sk: &MskSock) -> u32 {
             mask |= EPOLLOUT | EPOLLWRNORM;
         } else {
             sk.want_async_space();
+            msk.shared().set(flag::NO_SPACE);
+            fence(Ordering::SeqCst);
             if writable(sk) {
                 mask |= EPOLLOUT | EPOLLWRNORM;
             }

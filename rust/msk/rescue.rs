@@ -8,7 +8,7 @@
 //! well. And when TCP has got everything acknowledged but the connection has not, the peer has dropped it
 //! behind TCP's back.
 
-use super::{close, count, place, send, Msk, MskSock, Sub};
+use super::{close, count, place, send, Locked, Msk, MskSock, Sub};
 use crate::netstate::Netns;
 use crate::observe::mib::Mib;
 use crate::observe::trace::{Flow, Reinject};
@@ -32,6 +32,31 @@ const INTERVAL_MAX: Jiffies = Jiffies::from_millis(10_000);
 /// How much is sent again at a time of what the peer's connection has dropped, bytes.
 const PROBE: u64 = 65_536;
 
+/// What has to be acknowledged in time, and MP_FAIL answered.
+#[derive(Default)]
+pub(super) struct Watch {
+    /// Something has to be acknowledged.
+    on: bool,
+    /// How often the interval was doubled.
+    pub(super) backoff: u8,
+    /// How long the peer had to answer MP_FAIL, jiffies.
+    span: u32,
+    /// When the interval began.
+    since: Jiffies,
+    /// What was acknowledged then.
+    una: Dsn,
+    /// When MP_FAIL, if it was said, has not been answered in time.
+    due: Option<Jiffies>,
+}
+
+impl Watch {
+    /// MP_FAIL is said, and to be answered within `span`.
+    fn ask(&mut self, span: u32) {
+        self.span = span;
+        self.due = Some(Jiffies::now().after(Jiffies(span as usize)));
+    }
+}
+
 /// What is looked at for a moment.
 type Passing = Ranges<[Range; RANGES]>;
 
@@ -44,32 +69,68 @@ fn waiting(guard: &mut Guard<'_, Msk>) -> bool {
         || shared.is(flag::FAIL_WAIT)
 }
 
-/// Sets the retransmission timer, unless it is set or there is nothing to wait for.
+/// Sees to it that the retransmission timer is set if there is something to wait for.
 pub(super) fn arm(guard: &mut Guard<'_, Msk>) {
-    let sk = guard.sk();
-    if sk.timer_pending(Timer::Retransmit) || !waiting(guard) {
+    let set = guard.sk().timer_pending(Timer::Retransmit);
+    if guard.inner().watch.on && set || !waiting(guard) {
         return;
     }
-    let una = guard.inner().tx.una();
-    guard.inner().timer_una = una;
-    start(guard);
+    let Locked { watch, tx, .. } = guard.inner();
+    if !watch.on {
+        watch.on = true;
+        watch.una = tx.una();
+        watch.since = Jiffies::now();
+    }
+    // A timer that is set from before goes off too early, and is set again then.
+    if !set {
+        start(guard);
+    }
 }
 
-fn start(guard: &mut Guard<'_, Msk>) {
-    let sk = guard.sk();
-    let inner = guard.inner();
-    let rto = inner
-        .subs
+/// Everything is acknowledged. The timer is left as it is: to set it for each request and stop it with each answer costs
+/// more than one call in vain. But one for a doubled interval would be late for what comes next.
+pub(super) fn disarm(guard: &mut Guard<'_, Msk>) {
+    let watch = &mut guard.inner().watch;
+    watch.on = false;
+    if core::mem::take(&mut watch.backoff) != 0 {
+        guard.sk().stop_timer(Timer::Retransmit);
+    }
+}
+
+/// How long it is until the interval is over, or the answer to MP_FAIL is due.
+fn left(guard: &mut Guard<'_, Msk>) -> Jiffies {
+    let Locked { subs, watch, .. } = guard.inner();
+    let rto = subs
         .iter()
         .filter(|sub| place::usable(sub))
         .map(|sub| Glance::at(&sub.ssk).rto().0)
         .min()
         .unwrap_or(INTERVAL_MIN.0);
-    let mut interval = (rto.max(INTERVAL_MIN.0) << inner.backoff).min(INTERVAL_MAX.0);
-    if let Some((due, _)) = inner.fail {
-        interval = interval.min(due.until().0.max(1));
+    let interval = (rto.max(INTERVAL_MIN.0) << watch.backoff).min(INTERVAL_MAX.0);
+    if !watch.on {
+        watch.on = true;
+        watch.since = Jiffies::now();
     }
-    sk.set_timer(Timer::Retransmit, Jiffies::now().0 + interval);
+    let left = watch.since.after(Jiffies(interval)).until();
+    match watch.due {
+        Some(due) => Jiffies(left.0.min(due.until().0)),
+        None => left,
+    }
+}
+
+/// Sets the timer for what is left of the interval.
+fn start(guard: &mut Guard<'_, Msk>) {
+    let left = left(guard);
+    let when = Jiffies::now().after(Jiffies(left.0.max(1)));
+    guard.sk().set_timer(Timer::Retransmit, when.0);
+}
+
+/// Begins another interval, if there is something to wait for.
+fn restart(guard: &mut Guard<'_, Msk>) {
+    guard.inner().watch.on = false;
+    if guard.sk().state() != state::CLOSE && waiting(guard) {
+        start(guard);
+    }
 }
 
 /// MP_FAIL was said: the peer has TCP's retransmission timeout to answer it. Softirq, or process context.
@@ -77,8 +138,8 @@ pub(super) fn await_answer(guard: &mut Guard<'_, Msk>) {
     let Some(sub) = guard.inner().subs.first() else {
         return;
     };
-    let span = Jiffies(Glance::at(&sub.ssk).rto().0.max(INTERVAL_MIN.0));
-    guard.inner().fail = Some((Jiffies::now().after(span), span));
+    let span = Glance::at(&sub.ssk).rto().0.max(INTERVAL_MIN.0);
+    guard.inner().watch.ask(span as u32);
     start(guard);
 }
 
@@ -88,26 +149,26 @@ fn look_for_answer(guard: &mut Guard<'_, Msk>) {
     let msk = guard.sk().state_of();
     if !msk.shared.is(flag::FAIL_WAIT) || msk.shared.is(flag::FALLBACK) {
         msk.shared.clear(flag::FAIL_WAIT);
-        guard.inner().fail = None;
+        guard.inner().watch.due = None;
         return;
     }
-    let Some((_, span)) = guard.inner().fail.filter(|(due, _)| due.is_past()) else {
+    if !guard.inner().watch.due.is_some_and(|due| due.is_past()) {
         return;
-    };
+    }
     let verdict = msk.fallback.lock().on_fail_timeout();
     let Some(sub) = guard.inner().subs.first().cloned() else {
         return;
     };
     match verdict {
         Verdict::SendFail => {
-            let span = Jiffies(span.0 * 2);
-            guard.inner().fail = Some((Jiffies::now().after(span), span));
+            let watch = &mut guard.inner().watch;
+            watch.ask(watch.span.saturating_mul(2));
             sub.ctx.set(sub_flag::FAIL_DUE);
             Ssk::lock(&sub.ssk).send_ack();
         }
         Verdict::Reset { rst, .. } => {
             msk.shared.clear(flag::FAIL_WAIT);
-            guard.inner().fail = None;
+            guard.inner().watch.due = None;
             sub.ctx.reset_with(rst);
             sub.ctx.set(sub_flag::FAIL_DUE | sub_flag::CLOSING);
             close::later(guard, close::todo::RESET_MARKED);
@@ -121,7 +182,10 @@ pub(super) fn on_timeout(guard: &mut Guard<'_, Msk>) {
     send::clean(guard);
     let sk = guard.sk();
     if sk.state() == state::CLOSE || !waiting(guard) {
-        return;
+        return disarm(guard);
+    }
+    if left(guard) != Jiffies::ZERO {
+        return start(guard);
     }
     if sk.state_of().shared().fin_due().is_some() {
         close::later(guard, close::todo::ACK);
@@ -135,20 +199,17 @@ pub(super) fn tick(guard: &mut Guard<'_, Msk>) {
     look_for_answer(guard);
     if sk.state() == state::CLOSE || sk.state_of().shared().is(flag::FALLBACK) {
         // After a fallback all is TCP's business.
-        if sk.state() != state::CLOSE && waiting(guard) {
-            start(guard);
-        }
-        return;
+        return restart(guard);
     }
     send::clean(guard);
     let una = guard.inner().tx.una();
-    let moved = una != guard.inner().timer_una;
-    guard.inner().timer_una = una;
+    let moved = una != core::mem::replace(&mut guard.inner().watch.una, una);
     let found = look(guard, una);
+    let backoff = &mut guard.inner().watch.backoff;
     if moved {
-        guard.inner().backoff = 0;
+        *backoff = 0;
     } else {
-        guard.inner().backoff = (guard.inner().backoff + 1).min(8);
+        *backoff = (*backoff + 1).min(8);
         if let Some(hole) = hole(guard, una, &found) {
             let flow = Flow {
                 token: sk.state_of().shared().local.token,
@@ -160,9 +221,7 @@ pub(super) fn tick(guard: &mut Guard<'_, Msk>) {
     }
     place::distribute(guard, None, false);
     send::remember_pending(guard);
-    if waiting(guard) {
-        start(guard);
-    }
+    restart(guard);
 }
 
 /// Looks at every subflow: which have lost what they were given. Returns what is on its way.

@@ -8,7 +8,7 @@ use crate::bindings;
 use crate::subflow::flag as sub_flag;
 use crate::subflow::shared::flag;
 use crate::sys::errno::{enobufs, eopnotsupp};
-use crate::sys::msock::{Guard, SockOf, Timer};
+use crate::sys::msock::{Guard, SockOf};
 use crate::sys::sock::{state, SEND_SHUTDOWN};
 use crate::sys::uio::Msg;
 use kernel::error::{code::*, Result};
@@ -80,6 +80,7 @@ fn send_loop(
                         continue;
                     }
                 }
+                sk.state_of().shared().set(flag::NO_SPACE);
                 SockOf::wait_memory(guard, timeo)?;
             }
             Err(err) => return Err(err),
@@ -134,16 +135,14 @@ pub(super) fn clean(guard: &mut Guard<'_, Msk>) {
     rescue::outdone(guard, una);
     if freed > 0 {
         guard.wmem_add(-(freed as i32));
-        if poll::writable(sk) {
-            sk.wake_writers();
-        }
+        poll::room_made(guard);
     }
     if shared.is(flag::FIN) && una.after(shared.fin.get()) {
         let actions = guard.inner().conn.on_data_ack(una);
         close::act(guard, actions);
     }
     if guard.inner().tx.unacked() == 0 && shared.fin_due().is_none() {
-        sk.stop_timer(Timer::Retransmit);
+        rescue::disarm(guard);
     }
 }
 
@@ -157,8 +156,6 @@ pub(super) fn grow_sndbuf(guard: &mut Guard<'_, Msk>) {
     let want = subs.fold(0i32, |sum, sub| sum.saturating_add(sub.ssk.sndbuf()));
     if want > sk.sndbuf() {
         sk.set_sndbuf(want);
-        if poll::writable(sk) {
-            sk.wake_writers();
-        }
+        poll::room_made(guard);
     }
 }

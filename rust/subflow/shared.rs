@@ -149,6 +149,8 @@ pub mod flag {
     pub const BEYOND_FIN: u32 = 1 << 12;
     /// MP_FAIL was said, and the peer's answer has to come.
     pub const FAIL_WAIT: u32 = 1 << 13;
+    /// Somebody found the send buffer full, and is told when there is room.
+    pub const NO_SPACE: u32 = 1 << 14;
 }
 
 /// See the module.

@@ -275,6 +275,13 @@ impl Sock {
         /// The limit of the receive queue's memory, bytes.
         rcvbuf, set_rcvbuf, sk_rcvbuf, i32
     );
+    /// How many writers sleep until there is room in the send buffer. Changes only while the socket is locked.
+    #[inline]
+    pub fn writers_asleep(&self) -> u32 {
+        // SAFETY: the socket is valid.
+        unsafe { core::ptr::addr_of!((*self.as_ptr()).sk_write_pending).read_volatile() as u32 }
+    }
+
     plain_field!(
         /// The limit of the send queue's memory, bytes.
         sndbuf, set_sndbuf, sk_sndbuf, i32

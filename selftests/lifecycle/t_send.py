@@ -103,6 +103,24 @@ def both_ways(w):
     return [wait() for wait in waits]
 
 
+@test("threads that write to one socket with a full buffer all come to their end", seconds=60)
+def many_writers(w):
+    letters, times = b"abcd", 300
+    for _ in range(4):
+        client, accepted = w.pair()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+        def send(letter):
+            for n in range(times):
+                client.sendall(bytes([letter]) * (1 + n * 37 % 4096))
+
+        writers = [in_thread(send, letter) for letter in letters]
+        total = len(letters) * sum(1 + n * 37 % 4096 for n in range(times))
+        got = take(accepted, total)
+        equal([got.count(letter) for letter in letters], [total // len(letters)] * len(letters))
+        equal([writer() for writer in writers], [None] * len(letters))
+
+
 @test("sendfile()")
 def sendfile(w):
     client, accepted = w.pair()

@@ -153,7 +153,7 @@ void mrs_set_async_nospace(struct sock *sk)
 	sk_set_bit(SOCKWQ_ASYNC_NOSPACE, sk);
 }
 
-/* Wakes writers and pollers of @sk. */
+/* Whether somebody waits on @sk, in a call or by poll. */
 bool mrs_has_sleeper(struct sock *sk)
 {
 	bool any;
@@ -164,6 +164,7 @@ bool mrs_has_sleeper(struct sock *sk)
 	return any;
 }
 
+/* Wakes writers and pollers of @sk. */
 void mrs_wake_writers(struct sock *sk)
 {
 	struct socket_wq *wq;
