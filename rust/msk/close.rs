@@ -187,15 +187,19 @@ pub(super) fn settle(guard: &mut Guard<'_, Msk>) {
             let mut lost = false;
             for_each(guard, |sub| {
                 let mut ssk = Ssk::lock(&sub.ssk);
-                if what & todo::ACK != 0 && connected(&ssk) {
-                    ssk.send_ack();
+                if !connected(&ssk) {
+                    return;
                 }
-                if what & todo::SHUTDOWN != 0 && connected(&ssk) && !early {
+                if what & todo::SHUTDOWN != 0 && !early {
                     sub.ctx.set(sub_flag::FIN_QUEUED);
                     // The stream has ended otherwise. After a fallback it has not: that is as with TCP.
                     if !ssk.shutdown_send() && !shared.is(flag::FALLBACK) {
                         lost |= sub.ctx.set(sub_flag::CLOSING);
                     }
+                }
+                // The FIN may have said the DATA_ACK, or the subflow that the DATA_FIN came on.
+                if what & todo::ACK != 0 && (shared.fin_due().is_some() || shared.owes_data_ack()) {
+                    ssk.send_ack();
                 }
             });
             if lost {

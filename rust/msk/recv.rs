@@ -223,7 +223,8 @@ fn acknowledge(sk: &MskSock, sub: &Sub, empty: bool) {
     // A connection that never spoke MPTCP has TCP's window, which closes only with a stalled queue.
     let opened = shared.is(flag::AGREED)
         && i64::from(space) >= 2 * told
-        && space >= 2 * glance.rcv_mss() as i32;
+        && space >= 2 * glance.rcv_mss() as i32
+        && (told > 0 || !shared.is_window_untold());
     if !opened && !stalled && !glance.ack_due(empty) {
         return;
     }

@@ -95,10 +95,9 @@ impl Connection for ConnRef {
         }
     }
 
-    fn data_fin(&self, dsn: Dsn) {
-        if self.msk().rx.lock().data_fin(self.sk(), dsn) {
-            self.on_eof();
-        }
+    fn data_fin(&self, dsn: Dsn) -> bool {
+        let reached = self.msk().rx.lock().data_fin(self.sk(), dsn);
+        !reached || self.on_eof()
     }
 
     #[inline]
@@ -430,14 +429,14 @@ impl ConnRef {
         msk.shared.is(flag::EOF) && self.on_eof()
     }
 
-    /// The end of the peer's stream was read. True if that was news.
+    /// The end of the peer's stream was read. True if an ACK has to say so: no subflow's FIN will.
     fn on_eof(&self) -> bool {
         let sk = self.sk();
         if let Some(mut guard) = sk.lock_softirq(note::LOOK) {
             close::look(&mut guard);
         }
         rx::wake(sk);
-        true
+        sk.state() != state::CLOSE
     }
 
     /// After a fallback: bytes that TCP has got acknowledged are acknowledged.

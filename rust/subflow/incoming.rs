@@ -273,8 +273,9 @@ impl<C: Connection> Subflow<C> {
         let shared = conn.shared();
         match MapKind::of(dss, map, self.irs(), shared.rcv_nxt.get()) {
             MapKind::DataFin { dsn } => {
-                conn.data_fin(dsn);
-                self.set(flag::ACK_DUE);
+                if conn.data_fin(dsn) {
+                    self.set(flag::ACK_DUE);
+                }
             }
             MapKind::Infinite { ssn, dsn } => {
                 if shared.is_stream(dsn, ssn.relative(self.irs().add(1))) {
@@ -301,7 +302,9 @@ impl<C: Connection> Subflow<C> {
                     self.trace_mapping(sk, mapping);
                 }
                 match inserted {
-                    Ok(_) if mapping.data_fin => conn.data_fin(mapping.end_dsn()),
+                    Ok(_) if mapping.data_fin => {
+                        conn.data_fin(mapping.end_dsn());
+                    }
                     Ok(_) => {}
                     // Without its mapping the data is worth nothing; it will be sent again.
                     Err(MapError::NoSpace) => return false,

@@ -88,8 +88,9 @@ pub trait Connection: Clone + Send + Sync + 'static {
     fn short_of_memory(&self);
     /// A subflow's FIN was read, all its data before.
     fn subflow_ended(&self);
-    /// The peer's DATA_FIN is number `dsn`. Softirq, no lock.
-    fn data_fin(&self, dsn: Dsn);
+    /// The peer's DATA_FIN is number `dsn`. True if an ACK has to tell that it has come, false if FINs will at once.
+    /// Softirq, no lock.
+    fn data_fin(&self, dsn: Dsn) -> bool;
     /// TCP has processed an ACK: memory may be free, data may be sent.
     fn after_ack(&self, ssk: &mut Ssk<'_>, subflow: &Subflow<Self>);
     /// SYNs with MP_CAPABLE were not answered, and the first one without it was: something drops MP_CAPABLE.

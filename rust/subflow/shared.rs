@@ -299,6 +299,12 @@ impl Shared {
         }
     }
 
+    /// Whether no window was announced but the handshake's, which [`Self::rcv_edge`] does not count.
+    pub fn is_window_untold(&self) -> bool {
+        self.agreed()
+            .is_some_and(|agreed| agreed.first_dsn() == self.rcv_edge.get())
+    }
+
     /// Whether data was received that no DATA_ACK has told of.
     #[inline]
     pub fn owes_data_ack(&self) -> bool {

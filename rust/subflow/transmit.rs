@@ -36,6 +36,16 @@ struct Saying<'a> {
     payload: u32,
 }
 
+impl Saying<'_> {
+    /// Writes `dss`, and takes note that its DATA_ACK is told.
+    #[inline]
+    fn emit(&self, dss: &Dss, buf: &mut OptionBuf) -> Result<(), NoSpace> {
+        dss.emit(buf)?;
+        self.shared.rcv_acked.advance(self.rcv_nxt);
+        Ok(())
+    }
+}
+
 impl<C: Connection> Subflow<C> {
     /// Writes what MPTCP has to say into a segment that leaves.
     #[inline]
@@ -216,7 +226,7 @@ impl<C: Connection> Subflow<C> {
         let both = len.saturating_add(buf.len()) <= room;
         let leads = matches!(signal, Signal::RmAddr(_));
         if both && leads {
-            let _ = dss.emit(buf);
+            let _ = saying.emit(&dss, buf);
         }
         let written = match signal {
             Signal::Echo { id, addr } => AddAddr {
@@ -241,7 +251,7 @@ impl<C: Connection> Subflow<C> {
             Signal::RmAddr(list) => list.emit(buf),
         };
         if both && !leads {
-            let _ = dss.emit(buf);
+            let _ = saying.emit(&dss, buf);
         }
         written.is_ok()
     }
@@ -294,11 +304,11 @@ impl<C: Connection> Subflow<C> {
                     None if payload == 0 && shared.fin_due().is_none() => {
                         client.ack(&agreed).emit(buf)
                     }
-                    None => self.dss(saying, None).emit(buf),
+                    None => saying.emit(&self.dss(saying, None), buf),
                 };
             }
         }
-        self.dss(saying, record).emit(buf)
+        saying.emit(&self.dss(saying, record), buf)
     }
 
     /// The DSS of a segment that carries bytes of `record`, or none.
@@ -339,7 +349,6 @@ impl<C: Connection> Subflow<C> {
                 }
             }),
         };
-        saying.shared.rcv_acked.advance(saying.rcv_nxt);
         Dss {
             data_fin,
             ack: Some(WireDsn::Full(saying.rcv_nxt.0)),
