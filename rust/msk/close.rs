@@ -47,6 +47,8 @@ pub(super) mod todo {
     pub(in crate::msk) const JOINED: u32 = 1 << 9;
     /// Look for data that stays in subflows' queues.
     pub(in crate::msk) const RESUME: u32 = 1 << 10;
+    /// Nothing by itself: this context is about to [`super::settle`] all that is noted.
+    pub(super) const HERE: u32 = 1 << 31;
 }
 
 /// Does what the state machine asks for.
@@ -136,10 +138,17 @@ fn follow(guard: &mut Guard<'_, Msk>) {
     sk.wake_writers();
 }
 
-/// Notes what to do; in softirq, asks for process context.
+/// Notes what to do, and asks for process context unless this is one that does it, see [`here`].
 pub(super) fn later(guard: &mut Guard<'_, Msk>, what: u32) {
     guard.inner().todo |= what;
-    guard.sk().schedule();
+    if guard.inner().todo & todo::HERE == 0 {
+        guard.sk().schedule();
+    }
+}
+
+/// What is noted from now on is done by [`settle`], which follows: the work item is not needed.
+fn here(guard: &mut Guard<'_, Msk>) {
+    guard.inner().todo |= todo::HERE;
 }
 
 /// Does now what was noted. Process context, no subflow's lock is held.
@@ -148,11 +157,13 @@ pub(super) fn settle(guard: &mut Guard<'_, Msk>) {
     let shared = sk.state_of().shared();
     if shared.is(flag::QUEUED) && !shared.is(flag::ABANDONED) {
         // TCP expects that nobody owns a socket that nobody has accepted: `accepted` takes this up again.
+        guard.inner().todo &= !todo::HERE;
         return;
     }
     loop {
-        let what = core::mem::take(&mut guard.inner().todo);
+        let what = core::mem::replace(&mut guard.inner().todo, todo::HERE) & !todo::HERE;
         if what == 0 {
+            guard.inner().todo = 0;
             return;
         }
         if what & (todo::FASTCLOSE | todo::RESET) != 0 {
@@ -362,6 +373,7 @@ pub(super) fn on_fastclose(guard: &mut Guard<'_, Msk>) {
 /// `shutdown(2)`.
 pub(super) fn shutdown(guard: &mut Guard<'_, Msk>, how: u8) {
     if how & SEND_SHUTDOWN != 0 {
+        here(guard);
         let seq = write_seq(guard);
         let actions = guard.inner().conn.on_local_shutdown(seq);
         mark_fin(guard, actions);
@@ -391,6 +403,7 @@ pub(super) fn close(sk: &MskSock, timeout: isize) {
             sk.set_state(state::CLOSE);
         }
     } else {
+        here(&mut guard);
         let unread = sk.state_of().readable() > 0;
         let linger = sk.flag(bindings::sock_flags_SOCK_LINGER) && timeout == 0;
         let actions = if unread || linger {
@@ -411,6 +424,7 @@ pub(super) fn close(sk: &MskSock, timeout: isize) {
     sk.state_of().shared().set(flag::NO_READER);
     super::pm::closed(sk);
     if sk.state() == state::CLOSE {
+        here(&mut guard);
         later(&mut guard, todo::DESTROY);
         settle(&mut guard);
     } else {
@@ -447,6 +461,7 @@ pub(super) fn on_timeout(guard: &mut Guard<'_, Msk>) {
 /// The connection's work item.
 pub(super) fn work(sk: &MskSock) {
     let mut guard = sk.lock();
+    here(&mut guard);
     super::pm::work(&mut guard);
     settle(&mut guard);
 }
