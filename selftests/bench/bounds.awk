@@ -16,9 +16,9 @@ function judge(title, value, least, most) {
 END {
 	tcp = value["bulk1", "tcp-ours"]
 	judge("bulk over one subflow, of TCP's: not less than C's", value["bulk1", "ours"] / tcp, 0.930, 2)
-	judge("bulk over two subflows, of TCP's: not less than C's", value["bulk2", "ours"] / tcp, 0.928, 2)
+	judge("bulk over two subflows, of TCP's: not less than C's", value["bulk2", "ours"] / tcp, 0.931, 2)
 	judge("bulk over four subflows, of TCP's: not less than C's", value["bulk4", "ours"] / tcp, 0.876, 2)
-	judge("request and response, of TCP's time", value["rr", "ours"] / value["rr", "tcp-ours"], 0.5, 1.46)
-	judge("connections a second, of TCP's", value["connect", "ours"] / value["connect", "tcp-ours"], 0.44, 2)
+	judge("request and response, of TCP's time", value["rr", "ours"] / value["rr", "tcp-ours"], 0.5, 1.42)
+	judge("connections a second, of TCP's", value["connect", "ours"] / value["connect", "tcp-ours"], 0.5, 2)
 	print "1.." n
 }
