@@ -99,6 +99,7 @@ pub(super) fn disarm(guard: &mut Guard<'_, Msk>) {
 
 /// How long it is until the interval is over, or the answer to MP_FAIL is due.
 fn left(guard: &mut Guard<'_, Msk>) -> Jiffies {
+    let unanswered = guard.sk().state_of().shared().is(flag::FAIL_WAIT);
     let Locked { subs, watch, .. } = guard.inner();
     let rto = subs
         .iter()
@@ -112,7 +113,7 @@ fn left(guard: &mut Guard<'_, Msk>) -> Jiffies {
         watch.since = Jiffies::now();
     }
     let left = watch.since.after(Jiffies(interval)).until();
-    match watch.due {
+    match watch.due.filter(|_| unanswered) {
         Some(due) => Jiffies(left.0.min(due.until().0)),
         None => left,
     }

@@ -18,7 +18,7 @@ END {
 	judge("bulk over one subflow, of TCP's: not less than C's", value["bulk1", "ours"] / tcp, 0.930, 2)
 	judge("bulk over two subflows, of TCP's: not less than C's", value["bulk2", "ours"] / tcp, 0.931, 2)
 	judge("bulk over four subflows, of TCP's: not less than C's", value["bulk4", "ours"] / tcp, 0.876, 2)
-	judge("request and response, of TCP's time", value["rr", "ours"] / value["rr", "tcp-ours"], 0.5, 1.42)
+	judge("request and response, of TCP's time", value["rr", "ours"] / value["rr", "tcp-ours"], 0.5, 1.40)
 	judge("connections a second, of TCP's", value["connect", "ours"] / value["connect", "tcp-ours"], 0.5, 2)
 	print "1.." n
 }

@@ -76,7 +76,7 @@ class World:
                        f"sysctl -qw net.mptcp.checksum_enabled={int(checksum)} net.mptcp.add_addr_timeout=120; {links}")
             if endpoint:
                 host.shell(f"ip mptcp endpoint add {host.address(1)} dev link1 {endpoint}")
-        self.before = self.carried()
+        self.before = self.sent()
 
     @staticmethod
     def shaped(shape, links=LINKS):
@@ -86,12 +86,21 @@ class World:
         for host in (self.client, self.server):
             host.shell(self.shaped(shape, (link,)))
 
+    def sent(self):
+        """What each has sent, on each link."""
+        return {host: host.carried() for host in (self.client, self.server)}
+
     def carried(self):
         """Of each link, what both have sent."""
-        return [sum(pair) for pair in zip(self.client.carried(), self.server.carried())]
+        return [sum(pair) for pair in zip(*self.sent().values())]
+
+    def since(self, before):
+        """What each has sent since `before`, as text."""
+        now = self.sent()
+        return ", ".join(f"{host}: {[a - b for a, b in zip(now[host], before[host])]}" for host in now)
 
     def used(self):
-        return [after - before for after, before in zip(self.carried(), self.before)]
+        return [now - sum(then) for now, then in zip(self.carried(), zip(*self.before.values()))]
 
     def start(self, client_words=(), server_words=(), size=0):
         """Starts a server and then a client, both in the background."""

@@ -10,8 +10,8 @@ import termios
 import time
 
 from tap import equal, expect
-from world import (in_thread, outcome, own_network, pattern, poll_mask, take, take_all, test, timed, timeout_option,
-                   until, wait_mask)
+from world import (in_thread, outcome, own_network, pattern, poll_mask, segments_sent, take, take_all, test, timed,
+                   timeout_option, until, wait_mask)
 
 TRUNC, PEEK, WAITALL = socket.MSG_TRUNC, socket.MSG_PEEK, socket.MSG_WAITALL
 DONTWAIT = socket.MSG_DONTWAIT
@@ -24,13 +24,6 @@ def unread(sock):
     value = array.array("i", [0])
     fcntl.ioctl(sock, termios.FIONREAD, value)
     return value[0]
-
-
-def segments_sent():
-    """TCP segments that left, by this network namespace's counter."""
-    with open("/proc/net/snmp", encoding="ascii") as file:
-        names, values = [line.split() for line in file if line.startswith("Tcp:")]
-    return int(values[names.index("OutSegs")])
 
 
 @test("a reader that finds nothing sends nothing")

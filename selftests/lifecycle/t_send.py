@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import termios
+import threading
 import time
 
 from tap import equal, expect
@@ -119,6 +120,33 @@ def many_writers(w):
         got = take(accepted, total)
         equal([got.count(letter) for letter in letters], [total // len(letters)] * len(letters))
         equal([writer() for writer in writers], [None] * len(letters))
+
+
+@test("an acknowledgement does not wake who waits for data on the socket", compare=False)
+def sleeping_reader(w):
+    client, accepted = w.pair()
+    reader = []
+
+    def read():
+        reader.append(threading.get_native_id())
+        return client.recv(9)
+
+    def slept():
+        with open(f"/proc/self/task/{reader[0]}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("voluntary"))
+
+    reading = in_thread(read)
+    until(lambda: reader, "the reader")
+    time.sleep(0.2)
+    before = slept()
+    for _ in range(50):
+        client.send(b"x")
+        equal(accepted.recv(1), b"x")
+        until(lambda: queued(client) == 0, "the acknowledgement")
+    count = slept() - before
+    accepted.send(b"answer")
+    equal(reading(), b"answer")
+    expect(count < 10, f"woken {count} times by 50 acknowledgements")
 
 
 @test("sendfile()")

@@ -196,6 +196,13 @@ def own_network(**sysctls):
             file.write(str(value))
 
 
+def segments_sent():
+    """TCP segments that left, by this network namespace's counter."""
+    with open("/proc/net/snmp", encoding="ascii") as file:
+        names, values = [line.split() for line in file if line.startswith("Tcp:")]
+    return int(values[names.index("OutSegs")])
+
+
 class World:
     """Loopback, and who speaks which protocol over which family."""
 
