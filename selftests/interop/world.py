@@ -70,7 +70,9 @@ class World:
     def __init__(self, client, server, checksum=False, client_endpoint="", server_endpoint="", shapes=(SHAPE, SHAPE)):
         self.client, self.server = client, server
         World.port += 1
-        links = "; ".join(self.shaped(shape, (n,)) for n, shape in zip(LINKS, shapes))
+        # What an earlier test has left in a queue would be in the way of this one's SYN, for seconds.
+        links = "; ".join(f"tc qdisc del dev link{n} root 2>/dev/null; {self.shaped(shape, (n,))}"
+                          for n, shape in zip(LINKS, shapes))
         for host, endpoint in ((client, client_endpoint), (server, server_endpoint)):
             host.shell(f"ip mptcp endpoint flush; ip mptcp limits set subflows 8 add_addr_accepted 8; "
                        f"sysctl -qw net.mptcp.checksum_enabled={int(checksum)} net.mptcp.add_addr_timeout=120; {links}")
