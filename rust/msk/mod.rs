@@ -62,7 +62,7 @@ use crate::subflow::Subflow;
 use crate::sys::errno::enoprotoopt;
 use crate::sys::msock::{Accepted, Guard, SockOf, StreamProto, Timer};
 use crate::sys::net::Net;
-use crate::sys::skb::SkbList;
+use crate::sys::rxdata::SkbList;
 use crate::sys::sock::{LockedCell, Sock};
 use crate::sys::spin::{self, Class, Spin};
 use crate::sys::storage::GrowArray;

@@ -13,10 +13,11 @@ use crate::proto::sched::{Candidate, Demand};
 use crate::proto::seq::Dsn;
 use crate::subflow::shared::flag;
 use crate::subflow::{flag as sub_flag, Subflow};
+use crate::sys::glance::Glance;
 use crate::sys::msock::Guard;
 use crate::sys::page::Slices;
 use crate::sys::sock::{state, Sock};
-use crate::sys::tcp::{Glance, Ssk};
+use crate::sys::tcp::Ssk;
 
 /// How many subflows are looked at. A path manager opens fewer.
 const CANDIDATES: usize = 16;

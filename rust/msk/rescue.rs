@@ -19,10 +19,11 @@ use crate::proto::seq::Dsn;
 use crate::subflow::flag as sub_flag;
 use crate::subflow::shared::flag;
 use crate::subflow::trace::reinject;
+use crate::sys::glance::Glance;
 use crate::sys::msock::{Guard, Timer};
 use crate::sys::net::Net;
 use crate::sys::sock::state;
-use crate::sys::tcp::{Glance, Ssk};
+use crate::sys::tcp::Ssk;
 use crate::sys::time::Jiffies;
 
 /// The interval between two looks, at least and at most.

@@ -11,7 +11,7 @@ use crate::observe::mib::Mib;
 use crate::proto::reorder::{Insert, Payload, Reorder, Run};
 use crate::proto::seq::Dsn;
 use crate::subflow::shared::flag;
-use crate::sys::skb::{RxSkb, SkbList};
+use crate::sys::rxdata::{RxSkb, SkbList};
 use crate::sys::storage::GrowArray;
 use core::sync::atomic::Ordering;
 

@@ -13,9 +13,9 @@ use crate::proto::pm::{Connect, Signal};
 use crate::proto::sched::{Candidate, Demand, Pick};
 use crate::proto::seq::Dsn;
 use crate::subflow::{flag as sub_flag, Subflow};
+use crate::sys::glance::Glance;
 use crate::sys::skb::Ends;
 use crate::sys::sock::Sock;
-use crate::sys::tcp::Glance;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use kernel::error::Result;
 

@@ -19,7 +19,8 @@ use crate::subflow::{flag as sub_flag, Connection, Pending, PendingCapable, Subf
 use crate::sys::msock::Guard;
 use crate::sys::net::Net;
 use crate::sys::request::Requests;
-use crate::sys::skb::{Ends, RxSkb};
+use crate::sys::rxdata::RxSkb;
+use crate::sys::skb::Ends;
 use crate::sys::sock::{state, Sock};
 use crate::sys::spin::SpinGuard;
 use crate::sys::tcp::Ssk;

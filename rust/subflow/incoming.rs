@@ -12,9 +12,9 @@ use super::{flag, shared, Connection, Pending, Subflow, Syn, Tally};
 use crate::proto::option::{find_mptcp, only_dss, timestamp, Dss, DssMap, Options};
 use crate::proto::rx_map::{Inserted, MapError, MapKind};
 use crate::proto::seq::Ssn;
+use crate::sys::glance::Glance;
 use crate::sys::skb::{flag as tcp, RxSegment, Skb};
 use crate::sys::sock::{state, Sock};
-use crate::sys::tcp::Glance;
 use crate::sys::ulp::{self, SubflowOps};
 use core::sync::atomic::Ordering;
 

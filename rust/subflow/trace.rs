@@ -13,8 +13,9 @@ use crate::proto::option::{Dss, DssMap, WireDsn};
 use crate::proto::ranges::Range;
 use crate::proto::rx_map::RxMapping;
 use crate::proto::seq::{Dsn, Ssn};
+use crate::sys::glance::Glance;
 use crate::sys::sock::Sock;
-use crate::sys::tcp::{Glance, Ssk};
+use crate::sys::tcp::Ssk;
 use crate::sys::ulp;
 
 /// What `subflow_check_data_avail` tells of the front of the receive queue: the in-tree implementation's numbers.

@@ -84,7 +84,7 @@ impl<'a> Msg<'a> {
     }
 
     /// Gives the user the time stamps of the first packet of `data`, if they were asked for.
-    pub fn timestamps(&mut self, sk: &Sock, data: &super::skb::SkbList) {
+    pub fn timestamps(&mut self, sk: &Sock, data: &super::rxdata::SkbList) {
         let skb = data.head_ptr();
         if !skb.is_null() {
             // SAFETY: message, socket and packet are valid.
