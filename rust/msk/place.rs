@@ -52,11 +52,14 @@ pub(super) fn distribute(guard: &mut Guard<'_, Msk>, mut held: Option<Held<'_, '
         let given = with_lock(guard, &mut held, &sub, |guard, ssk, ctx| {
             give(guard, ssk, ctx, job, more)
         });
-        if given != Some(true) {
-            if given.is_none() {
+        match given {
+            Some(true) => {}
+            Some(false) => refused |= 1 << job.index,
+            // It is the best one, and will have room when it can be locked: the next best is no substitute.
+            None => {
                 close::later(guard, close::todo::PUSH);
+                break;
             }
-            refused |= 1 << job.index;
         }
     }
 }
@@ -87,7 +90,8 @@ fn can_send(ssk: &Sock) -> bool {
     matches!(ssk.state(), state::ESTABLISHED | state::CLOSE_WAIT)
 }
 
-/// What to do next, with subflows that are not `refused` (a bit for each index).
+/// What to do next. Subflows that are `refused` (a bit for each index) have no room, but are still there to be waited
+/// for: a backup or a slow path is not filled because a better one has enough for now.
 fn next(guard: &mut Guard<'_, Msk>, refused: u32) -> Option<Job> {
     let sk = guard.sk();
     let shared = sk.state_of().shared();
@@ -112,9 +116,10 @@ fn next(guard: &mut Guard<'_, Msk>, refused: u32) -> Option<Job> {
     let mut n = 0;
     let mut mss = [1u32; CANDIDATES];
     for (index, sub) in inner.subs.iter().enumerate().take(CANDIDATES) {
-        if refused & (1 << index) != 0 || !usable(sub) {
+        if !usable(sub) {
             continue;
         }
+        let full = refused & (1 << index) != 0;
         let path = Glance::at(&sub.ssk).path();
         candidates[n] = Candidate {
             id: index as u32,
@@ -126,7 +131,7 @@ fn next(guard: &mut Guard<'_, Msk>, refused: u32) -> Option<Job> {
             delivery_rate: path.delivery_rate,
             flown: path.flown,
             untried: path.untried,
-            send_room: path.send_room,
+            send_room: if full { 0 } else { path.send_room },
             backup: sub.ctx.is_backup(),
             stale: sub.ctx.is(sub_flag::STALE | sub_flag::RESCUED),
         };
