@@ -131,6 +131,15 @@ impl<C: Connection> Subflow<C> {
                 if (MpPrio { backup }).emit(&mut buf).is_ok() {
                     conn.prio_sent();
                 }
+                let mut dss = self.dss(&saying, None);
+                if buf.len().saturating_add(dss.wire_len().into())
+                    > room_for(seg.header().options())
+                {
+                    // The DATA_FIN is said again if it is not acknowledged, the priority is not.
+                    (dss.data_fin, dss.map) = (false, None);
+                }
+                let _ = saying.emit(&dss, &mut buf);
+                return append(seg, &buf);
             } else if conn.has_announcement() && self.announcement(conn, &saying, seg, &mut buf) {
                 return append(seg, &buf);
             }
