@@ -2,7 +2,7 @@
 
 //! Further subflows (RFC 8684 section 3.2): those that the peer opens, and those that we do.
 
-use super::{close, count, note, pm, token, trace, ConnRef, Msk, MskSock, Sub};
+use super::{close, count, note, pm, rescue, token, trace, ConnRef, Msk, MskSock, Sub};
 use crate::bindings;
 use crate::observe::log;
 use crate::observe::mib::Mib;
@@ -190,6 +190,7 @@ pub(super) fn take_in(guard: &mut Guard<'_, Msk>) {
         } else {
             msk.shared.set(flag::MULTI);
             pm::subflow_established(sk, &sub.ssk, &sub.ctx);
+            rescue::hurry(guard);
         }
         if !msk.shared.is(flag::QUEUED) && !sk.is_dead() {
             sk.lend_file(&sub.ssk);

@@ -120,6 +120,8 @@ mod note {
     pub(super) const SHORT: u32 = 1 << 8;
     /// MP_FAIL was said, and waits for its answer.
     pub(super) const FAIL_SAID: u32 = 1 << 9;
+    /// A subflow that joins can carry data.
+    pub(super) const PATH: u32 = 1 << 10;
 }
 
 /// A subflow, as the connection holds it.

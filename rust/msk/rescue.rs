@@ -82,8 +82,10 @@ pub(super) fn arm(guard: &mut Guard<'_, Msk>) {
         watch.una = tx.una();
         watch.since = Jiffies::now();
     }
-    // A timer that is set from before goes off too early, and is set again then.
-    if !set {
+    // A timer that is set from before goes off too early, and is set again then; or too late, for a path whose round
+    // trips take longer.
+    let remains = guard.sk().timer_left(Timer::Retransmit).0;
+    if !set || remains > INTERVAL_MIN.0 && remains > left(guard).0 {
         start(guard);
     }
 }
@@ -93,8 +95,17 @@ pub(super) fn arm(guard: &mut Guard<'_, Msk>) {
 pub(super) fn disarm(guard: &mut Guard<'_, Msk>) {
     let watch = &mut guard.inner().watch;
     watch.on = false;
-    if core::mem::take(&mut watch.backoff) != 0 {
+    let doubled = core::mem::take(&mut watch.backoff) != 0;
+    // The answer to MP_FAIL has its own time, and nothing else would set the timer for it.
+    if doubled && !guard.sk().state_of().shared().is(flag::FAIL_WAIT) {
         guard.sk().stop_timer(Timer::Retransmit);
+    }
+}
+
+/// There is another path: what one waits for in vain need not wait for the end of a doubled interval. Any context.
+pub(super) fn hurry(guard: &mut Guard<'_, Msk>) {
+    if core::mem::take(&mut guard.inner().watch.backoff) != 0 {
+        restart(guard);
     }
 }
 
@@ -157,10 +168,13 @@ fn look_for_answer(guard: &mut Guard<'_, Msk>) {
     if !guard.inner().watch.due.is_some_and(|due| due.is_past()) {
         return;
     }
-    let verdict = msk.fallback.lock().on_fail_timeout();
     let Some(sub) = guard.inner().subs.first().cloned() else {
+        msk.fallback.lock().on_subflow_gone();
+        msk.shared.clear(flag::FAIL_WAIT);
+        guard.inner().watch.due = None;
         return;
     };
+    let verdict = msk.fallback.lock().on_fail_timeout();
     match verdict {
         Verdict::SendFail => {
             let watch = &mut guard.inner().watch;
@@ -199,11 +213,15 @@ pub(super) fn on_timeout(guard: &mut Guard<'_, Msk>) {
 pub(super) fn tick(guard: &mut Guard<'_, Msk>) {
     let sk = guard.sk();
     look_for_answer(guard);
-    if sk.state() == state::CLOSE || sk.state_of().shared().is(flag::FALLBACK) {
-        // After a fallback all is TCP's business.
+    if sk.state() == state::CLOSE {
         return restart(guard);
     }
     send::clean(guard);
+    if sk.state_of().shared().is(flag::FALLBACK) {
+        // All is TCP's business then, but for what it could not take, for want of memory.
+        send::place(guard, false);
+        return restart(guard);
+    }
     let una = guard.inner().tx.una();
     let moved = una != core::mem::replace(&mut guard.inner().watch.una, una);
     let found = look(guard, una);
@@ -221,8 +239,7 @@ pub(super) fn tick(guard: &mut Guard<'_, Msk>) {
             guard.inner().again.add(hole);
         }
     }
-    place::distribute(guard, None, false);
-    send::remember_pending(guard);
+    send::place(guard, false);
     restart(guard);
 }
 
@@ -258,16 +275,24 @@ fn look(guard: &mut Guard<'_, Msk>, una: Dsn) -> Passing {
         }
         if ssk.retransmits() == 0 {
             ctx.clear(sub_flag::RESCUED);
-        } else if !idle && others && !ctx.is(sub_flag::RESCUED) {
-            ctx.trace_reinject(&mut ssk, una, false, Reinject::Timeout);
+        } else if !idle && others {
+            // What it was given since, when there was no other one, has no copy yet.
+            let from = ctx.rescued_to().map_or(una, |to| to.max(una));
             let mut lost = Passing::default();
-            ctx.outstanding(&mut ssk, una, false, &mut lost);
-            for &range in lost.iter() {
-                guard.inner().again.add(range);
+            ctx.outstanding(&mut ssk, from, false, &mut lost);
+            let last = lost.iter().last().map(|range| range.to);
+            if last.is_some() || !ctx.is(sub_flag::RESCUED) {
+                ctx.trace_reinject(&mut ssk, from, false, Reinject::Timeout);
+                for &range in lost.iter() {
+                    guard.inner().again.add(range);
+                }
+                ctx.rescue(&ssk, last.unwrap_or(una));
             }
-            ctx.rescue(&ssk, lost.iter().last().map_or(una, |range| range.to));
         }
-        ctx.outstanding(&mut ssk, una, false, &mut flying);
+        // What others have a copy of is not on its way here, where it is waited for in vain.
+        if !(others && ctx.is(sub_flag::RESCUED)) {
+            ctx.outstanding(&mut ssk, una, false, &mut flying);
+        }
     }
     flying
 }
@@ -337,8 +362,7 @@ pub(super) fn reap(guard: &mut Guard<'_, Msk>) {
     }
     if any {
         close::on_subflow(guard, None);
-        place::distribute(guard, None, false);
-        send::remember_pending(guard);
+        send::place(guard, false);
     }
 }
 

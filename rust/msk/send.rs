@@ -92,16 +92,27 @@ fn send_loop(
 /// Gives what is not sent to subflows. Process context.
 pub(super) fn push(guard: &mut Guard<'_, Msk>, more: bool) {
     clean(guard);
-    place::distribute(guard, None, more);
-    remember_pending(guard);
+    place(guard, more);
 }
 
-/// After a change of the send queue: what other contexts have to know of it.
-pub(super) fn remember_pending(guard: &mut Guard<'_, Msk>) {
+/// As [`push`], without a look at what was acknowledged.
+pub(super) fn place(guard: &mut Guard<'_, Msk>, more: bool) {
+    place::distribute(guard, None, more);
+    if remember_pending(guard) {
+        // An acknowledgement that came before this was known has made room for nobody.
+        place::distribute(guard, None, more);
+        remember_pending(guard);
+    }
+}
+
+/// After a change of the send queue: what other contexts have to know of it. True if it is news that something
+/// waits for room.
+pub(super) fn remember_pending(guard: &mut Guard<'_, Msk>) -> bool {
     let shared = guard.sk().state_of().shared();
     let inner = guard.inner();
+    let mut news = false;
     if inner.tx.unsent() > 0 || !inner.again.is_empty() {
-        shared.set(flag::PENDING);
+        news = shared.set(flag::PENDING);
     } else {
         shared.clear(flag::PENDING);
         if shared.is(flag::FALLBACK) && shared.is(flag::FIN) {
@@ -109,6 +120,7 @@ pub(super) fn remember_pending(guard: &mut Guard<'_, Msk>) {
         }
     }
     rescue::arm(guard);
+    news
 }
 
 /// After a fallback, all data being sent: the FIN that had to wait for it can follow.

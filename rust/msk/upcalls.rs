@@ -104,6 +104,9 @@ impl Connection for ConnRef {
     #[inline]
     fn after_ack(&self, ssk: &mut Ssk<'_>, subflow: &Subflow<Self>) {
         let shared = &self.msk().shared;
+        if subflow.is(sub_flag::STALE | sub_flag::RESCUED) && subflow.revive(ssk) {
+            count(self.sk(), Mib::SubflowRecover);
+        }
         if shared.is(flag::FALLBACK) {
             // TCP's acknowledgements are the connection's.
             let acked = self.fallback_acked(ssk, subflow);
@@ -243,6 +246,11 @@ impl Connection for ConnRef {
     }
 
     fn fully_established(&self, subflow: &Subflow<Self>, sk: &Sock) {
+        if subflow.is(sub_flag::JOIN) {
+            if let Some(mut guard) = self.sk().lock_softirq(note::PATH) {
+                rescue::hurry(&mut guard);
+            }
+        }
         self.on_fully_established(subflow, sk);
     }
 
@@ -475,6 +483,9 @@ pub(super) fn deferred(guard: &mut Guard<'_, Msk>, notes: u32) {
     }
     if notes & note::CONNECTED != 0 {
         on_connected(guard);
+    }
+    if notes & note::PATH != 0 {
+        rescue::hurry(guard);
     }
     if notes & note::FASTCLOSED != 0 {
         close::on_fastclose(guard);

@@ -147,6 +147,12 @@ impl Fallback {
         }
     }
 
+    /// The subflow is gone on which MP_FAIL was said: nobody will answer, and the bytes of no other are the stream.
+    pub fn on_subflow_gone(&mut self) {
+        self.fails = 0;
+        self.forbid();
+    }
+
     /// The peer did not answer MP_FAIL in time: it is said again, or there is no way back.
     pub fn on_fail_timeout(&mut self) -> Verdict {
         match self.fails {
@@ -223,6 +229,16 @@ mod tests {
         }
         assert!(is_reset(f.on_fail_timeout()));
         assert_eq!(f.on_fail_timeout(), Verdict::Continue);
+    }
+
+    #[test]
+    fn nobody_answers_on_a_subflow_that_is_gone() {
+        let mut f = Fallback::new();
+        assert_eq!(f.on_bad_checksum(false, true), Verdict::SendFail);
+        f.on_subflow_gone();
+        assert_eq!(f.on_fail_timeout(), Verdict::Continue);
+        assert!(is_reset(f.on_bad_checksum(true, true)));
+        assert!(is_reset(f.on_bad_checksum(false, true)));
     }
 
     #[test]

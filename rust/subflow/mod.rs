@@ -536,14 +536,29 @@ impl<C: Connection> Subflow<C> {
         self.set(flag::STALE)
     }
 
-    /// What it has outstanding, up to but without `to`, is given to others. True if that is news.
-    pub fn rescue(&self, ssk: &Ssk<'_>, to: Dsn) -> bool {
-        if self.is(flag::RESCUED) {
-            return false;
-        }
+    /// What it has outstanding, up to but without `to`, is given to others.
+    pub fn rescue(&self, ssk: &Ssk<'_>, to: Dsn) {
         self.rescued_to.store(to.0, Ordering::Relaxed);
         self.rescued_at.store(ssk.rcv_tstamp(), Ordering::Relaxed);
-        self.set(flag::RESCUED)
+        self.set(flag::RESCUED);
+    }
+
+    /// Up to where others were given what it has outstanding. `None`: they were not.
+    pub fn rescued_to(&self) -> Option<Dsn> {
+        self.is(flag::RESCUED)
+            .then(|| Dsn(self.rescued_to.load(Ordering::Relaxed)))
+    }
+
+    /// An ACK has come: if TCP got something acknowledged, a subflow to which others were preferred is as good as they
+    /// are. True if it was stale.
+    #[cold]
+    pub fn revive(&self, ssk: &mut Ssk<'_>) -> bool {
+        if ssk.retransmits() != 0 {
+            return false;
+        }
+        crate::sys::ulp::locked::<Self, _>(ssk, |locked| locked.stale = Stale::new());
+        self.clear(flag::RESCUED);
+        self.clear(flag::STALE)
     }
 
     /// Whether others have delivered all that was given to them of this subflow's, up to `una`, while nothing

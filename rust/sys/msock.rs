@@ -12,6 +12,7 @@
 
 use super::proto;
 use super::sock::{LockedCell, Sock};
+use super::time::Jiffies;
 use super::uio::{Msg, OptIn, OptOut, SockAddr};
 use crate::bindings;
 use core::cell::UnsafeCell;
@@ -261,6 +262,13 @@ impl<P: StreamProto> SockOf<P> {
     pub fn timer_pending(&self, which: Timer) -> bool {
         // SAFETY: as above.
         unsafe { bindings::mrs_timer_pending(self.timer(which)) }
+    }
+
+    /// How long it is until an armed timer goes off; zero if that is now.
+    pub fn timer_left(&self, which: Timer) -> Jiffies {
+        // SAFETY: as above; a plain load of a number that others may change.
+        let expires = unsafe { core::ptr::addr_of!((*self.timer(which)).expires).read_volatile() };
+        Jiffies(expires as usize).until()
     }
 
     /// Has [`StreamProto::work`] called soon, in process context.

@@ -20,13 +20,14 @@ sys.path[:0] = [HERE, LIB]
 sys.dont_write_bytecode = True
 
 import dropped  # noqa: E402
+import small  # noqa: E402
 import tap  # noqa: E402
 import windows  # noqa: E402
 from tap import equal, expect  # noqa: E402
 from world import (CLIENT, MIB, PATH, SERVER, SLOW, SLOWER, TESTS, Hosts, on, over, sound, subflows,  # noqa: E402
                    test, transfer)
 
-del dropped, windows  # Their tests are in TESTS.
+del dropped, small, windows  # Their tests are in TESTS.
 
 
 @test("two subflows carry a transfer together")
@@ -131,6 +132,18 @@ def backup():
     sound(transfer(24 * MIB, lambda: hosts.cut(1), joins=1), 24 * MIB)
     used = hosts.carried()[2] - before[2]
     expect(used > 2 * MIB, f"{used} bytes on the backup")
+
+
+@test("a backup is not used because the other path has enough for now")
+def lowat():
+    hosts = Hosts([PATH, PATH], backup=(2,))
+    for host in (CLIENT, SERVER):
+        # The congestion window is larger than what is paced out, and little may wait for that.
+        on(host, "sysctl", "-qw", "net.ipv4.tcp_congestion_control=bbr", "net.ipv4.tcp_notsent_lowat=16384")
+    before = hosts.carried()
+    sound(transfer(8 * MIB), 8 * MIB)
+    used = hosts.carried()[2] - before[2]
+    expect(used < MIB // 2, f"{used} bytes on the backup")
 
 
 @test("the only path that is no backup is lost, and comes back")
