@@ -307,8 +307,11 @@ pub(super) fn on_subflow(guard: &mut Guard<'_, Msk>, ssk: Option<&mut Ssk<'_>>) 
         }
         return;
     };
-    // TCP, on another CPU perhaps, notes the error first and then changes the state.
-    let closed = |sub: &Sub| sub.ssk.state() == state::CLOSE;
+    // TCP, on another CPU perhaps, notes the error first and then changes the state, and after that it tells: only then
+    // the end that its peer has sent is known here. It tells nothing of a socket that nobody owns.
+    let closed = |sub: &Sub| {
+        sub.ssk.state() == state::CLOSE && (sub.ctx.is(sub_flag::ENDED) || sub.ssk.is_dead())
+    };
     let all = guard.inner().subs.iter().all(closed);
     let now = first.ssk.state();
     core::sync::atomic::fence(core::sync::atomic::Ordering::Acquire);

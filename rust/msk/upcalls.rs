@@ -202,9 +202,12 @@ impl Connection for ConnRef {
             | state::FIN_WAIT2 => {
                 // The end is behind the data: what is left of that first.
                 subflow.drain(ssk);
-                if ssk.state() == state::CLOSE && subflow.clear(sub_flag::COUNTED) {
-                    // It makes room for another one now, whenever it is put away.
-                    self.msk().pm.subflow_ended();
+                if ssk.state() == state::CLOSE {
+                    subflow.set(sub_flag::ENDED);
+                    if subflow.clear(sub_flag::COUNTED) {
+                        // It makes room for another one now, whenever it is put away.
+                        self.msk().pm.subflow_ended();
+                    }
                 }
                 if let Some(mut guard) = sk.lock_softirq(note::SUBFLOW) {
                     close::on_subflow(&mut guard, Some(ssk));

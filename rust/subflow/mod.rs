@@ -292,6 +292,8 @@ pub mod flag {
         SERVER,
         /// Our FIN follows the last byte.
         FIN_QUEUED,
+        /// TCP has closed the socket, and what it had received is taken out.
+        ENDED,
         /// TCP has destroyed the socket.
         RELEASED,
         /// MP_PRIO is due: [`self::BACKUP`] is what it says.
