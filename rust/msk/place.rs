@@ -43,6 +43,10 @@ struct Job {
 pub(super) fn distribute(guard: &mut Guard<'_, Msk>, mut held: Option<Held<'_, '_>>, more: bool) {
     let una = guard.inner().tx.una();
     guard.inner().again.forget_before(una);
+    if guard.sk().state_of().shared().is(flag::FALLBACK) {
+        // The bytes of the subflow are the stream: none goes there twice, though there was room for it only now.
+        guard.inner().again.clear();
+    }
     // Subflows that have turned out to take nothing.
     let mut refused = 0u32;
     while let Some(job) = next(guard, refused) {
