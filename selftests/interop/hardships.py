@@ -9,7 +9,7 @@ from world import MIB, OURS, SHAPE, SLOW, World, joined, sound, test
 
 @test("eight subflows")
 def eight(client, server):
-    world = World(client, server)
+    world = World(client, server, watched=True)
     # Three more addresses on either link, and the second link's own: with the first one there are eight.
     server.shell("; ".join(f"ip mptcp endpoint add {addr} dev link{link} signal" for link, addr in server.more()))
     server.shell(f"ip mptcp endpoint add {server.address(1)} dev link1 signal")
@@ -35,7 +35,7 @@ def asymmetric(client, server):
 
 @test("a path that comes and goes every second")
 def flaps(client, server):
-    world = World(client, server, server_endpoint="signal")
+    world = World(client, server, server_endpoint="signal", watched=True)
     world.start(size=40 * MIB)
     world.wait_for_bytes(1, MIB)
     cuts = 0
@@ -51,7 +51,7 @@ def flaps(client, server):
 
 @test("each subflow is killed in turn")
 def killed(client, server):
-    world = World(client, server, server_endpoint="signal")
+    world = World(client, server, server_endpoint="signal", watched=True)
     # A third one, of which nobody is told that it may not stay.
     link, addr = server.more()[0]
     server.shell(f"ip mptcp endpoint add {addr} dev link{link} signal")
@@ -89,7 +89,7 @@ def returns(client, server):
 @test("packets overtake each other on a path, and between the paths")
 def reordered(client, server):
     world = World(client, server, server_endpoint="signal",
-                  shapes=("delay 1ms rate 25mbit limit 400", "delay 40ms rate 25mbit limit 1000"))
+                  shapes=("delay 1ms rate 25mbit limit 400", "delay 40ms rate 25mbit limit 1000"), watched=True)
     world.start(size=12 * MIB)
     # Not from the beginning: as a client, C resets a subflow whose first data overtakes the fourth ACK of its handshake.
     world.wait_for_bytes(1, MIB // 8)
@@ -156,7 +156,8 @@ def opens_unseen(client, server):
 
 @test("windows of a few kilobytes")
 def tiny(client, server):
-    world = World(client, server, server_endpoint="signal", shapes=("delay 1ms rate 100mbit", "delay 2ms rate 100mbit"))
+    world = World(client, server, server_endpoint="signal", shapes=("delay 1ms rate 100mbit", "delay 2ms rate 100mbit"),
+                  watched=True)
     words = ("--rcvbuf", "6000")
     world.start(words, words, size=MIB // 2)
     joined(sound(world.end(), MIB // 2))

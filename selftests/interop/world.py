@@ -12,6 +12,7 @@ sys.path.insert(0, LIB)
 
 import judge  # noqa: E402
 import tap  # noqa: E402
+import wire  # noqa: E402
 from links import MIB, SLOW, netem  # noqa: E402, F401
 from tap import equal, expect  # noqa: E402
 
@@ -63,11 +64,15 @@ def addresses():
 
 
 class World:
-    """Two hosts with shaped links, one of them the client; nothing configured of an earlier test."""
+    """Two hosts with shaped links, one of them the client; nothing configured of an earlier test.
+
+    `watched`: at the end, every mapping that we have sent is looked at.
+    """
 
     port = 7000
 
-    def __init__(self, client, server, checksum=False, client_endpoint="", server_endpoint="", shapes=(SHAPE, SHAPE)):
+    def __init__(self, client, server, checksum=False, client_endpoint="", server_endpoint="", shapes=(SHAPE, SHAPE),
+                 watched=False):
         self.client, self.server = client, server
         World.port += 1
         # What an earlier test has left in a queue would be in the way of this one's SYN, for seconds.
@@ -79,6 +84,7 @@ class World:
             if endpoint:
                 host.shell(f"ip mptcp endpoint add {host.address(1)} dev link1 {endpoint}")
         self.before = self.sent()
+        self.watch = wire.Watch([f"link{n}" for n in LINKS]) if watched else None
 
     @staticmethod
     def shaped(shape, links=LINKS):
@@ -131,6 +137,10 @@ class World:
                 ends.append(json.loads(text.splitlines()[-1]))
             except (ValueError, IndexError):
                 raise tap.Failed(f"{host}, the {role}: {text}") from None
+        if self.watch:
+            packets, faults = self.watch.end()
+            expect(packets, "no packet with data was seen")
+            expect(not faults, f"of {packets} packets, {len(faults)} have a wrong mapping: {'; '.join(faults[:5])}")
         return ends
 
     def wait(self, what, wanted):
