@@ -223,9 +223,14 @@ fn give(
             return false;
         }
         if due != job.from {
+            let nxt = guard.inner().tx.nxt();
+            if due == nxt {
+                // Announced here, but nobody has it yet.
+                return send_new(guard, ssk, ctx, missing.into(), more) > 0;
+            }
             let range = Range {
                 from: due,
-                to: due.add(missing.into()),
+                to: due.add(missing.into()).min(nxt),
             };
             return resend(guard, ssk, ctx, range) > 0;
         }

@@ -224,7 +224,7 @@ pub(super) fn tick(guard: &mut Guard<'_, Msk>) {
     }
     let una = guard.inner().tx.una();
     let moved = una != core::mem::replace(&mut guard.inner().watch.una, una);
-    let found = look(guard, una);
+    let found = look(guard);
     let backoff = &mut guard.inner().watch.backoff;
     if moved {
         *backoff = 0;
@@ -244,8 +244,9 @@ pub(super) fn tick(guard: &mut Guard<'_, Msk>) {
 }
 
 /// Looks at every subflow: which have lost what they were given. Returns what is on its way.
-fn look(guard: &mut Guard<'_, Msk>, una: Dsn) -> Passing {
+fn look(guard: &mut Guard<'_, Msk>) -> Passing {
     let sk = guard.sk();
+    let sent = guard.inner().tx.in_flight();
     let loss_cnt = Net::of(sk).state::<Netns>().sysctls.stale_loss_cnt();
     let mut flying = Passing::default();
     let mut index = 0;
@@ -267,8 +268,8 @@ fn look(guard: &mut Guard<'_, Msk>, una: Dsn) -> Passing {
             Progress::Lost if others => {
                 if ctx.mark_stale(&mut ssk) {
                     count(sk, Mib::SubflowStale);
-                    ctx.trace_reinject(&mut ssk, una, false, Reinject::Stale);
-                    ctx.outstanding(&mut ssk, una, false, &mut guard.inner().again);
+                    ctx.trace_reinject(&mut ssk, sent, false, Reinject::Stale);
+                    ctx.outstanding(&mut ssk, sent, false, &mut guard.inner().again);
                 }
             }
             _ => {}
@@ -277,21 +278,22 @@ fn look(guard: &mut Guard<'_, Msk>, una: Dsn) -> Passing {
             ctx.clear(sub_flag::RESCUED);
         } else if !idle && others {
             // What it was given since, when there was no other one, has no copy yet.
-            let from = ctx.rescued_to().map_or(una, |to| to.max(una));
+            let from = ctx.rescued_to().map_or(sent.from, |to| to.max(sent.from));
+            let since = Range { from, ..sent };
             let mut lost = Passing::default();
-            ctx.outstanding(&mut ssk, from, false, &mut lost);
+            ctx.outstanding(&mut ssk, since, false, &mut lost);
             let last = lost.iter().last().map(|range| range.to);
             if last.is_some() || !ctx.is(sub_flag::RESCUED) {
-                ctx.trace_reinject(&mut ssk, from, false, Reinject::Timeout);
+                ctx.trace_reinject(&mut ssk, since, false, Reinject::Timeout);
                 for &range in lost.iter() {
                     guard.inner().again.add(range);
                 }
-                ctx.rescue(&ssk, last.unwrap_or(una));
+                ctx.rescue(&ssk, last.unwrap_or(sent.from));
             }
         }
         // What others have a copy of is not on its way here, where it is waited for in vain.
         if !(others && ctx.is(sub_flag::RESCUED)) {
-            ctx.outstanding(&mut ssk, una, false, &mut flying);
+            ctx.outstanding(&mut ssk, sent, false, &mut flying);
         }
     }
     flying
@@ -386,7 +388,7 @@ fn over(guard: &mut Guard<'_, Msk>, sub: &Sub) -> bool {
 /// Takes the subflow `index` out and closes it. What it has not delivered is to be sent again.
 pub(super) fn remove(guard: &mut Guard<'_, Msk>, index: usize) {
     let sk = guard.sk();
-    let una = guard.inner().tx.una();
+    let sent = guard.inner().tx.in_flight();
     let Some(sub) = guard.inner().take_sub(index) else {
         return;
     };
@@ -395,8 +397,8 @@ pub(super) fn remove(guard: &mut Guard<'_, Msk>, index: usize) {
         sub.ctx.drain(&mut ssk);
         let inner = guard.inner();
         sub.ctx
-            .trace_reinject(&mut ssk, una, true, Reinject::Closed);
-        sub.ctx.outstanding(&mut ssk, una, true, &mut inner.again);
+            .trace_reinject(&mut ssk, sent, true, Reinject::Closed);
+        sub.ctx.outstanding(&mut ssk, sent, true, &mut inner.again);
     }
     super::pm::subflow_closed(sk, &sub);
     close::release(sub);

@@ -6,6 +6,7 @@
 //! three marks: `una`, the first byte not acknowledged; `nxt`, the next to be sent for the first time;
 //! `write_seq`, the next that the application will write.
 
+use crate::proto::ranges::Range;
 use crate::proto::seq::Dsn;
 use crate::proto::storage::Ring;
 use crate::sys::page::{PageSlice, Slices};
@@ -52,6 +53,14 @@ impl TxQueue {
 
     pub(super) fn una(&self) -> Dsn {
         self.una
+    }
+
+    /// What was sent and not acknowledged.
+    pub(super) fn in_flight(&self) -> Range {
+        Range {
+            from: self.una,
+            to: self.nxt,
+        }
     }
 
     /// Bytes that were not sent yet.

@@ -168,36 +168,37 @@ impl<C: Connection> Subflow<C> {
         ulp::locked::<Self, _>(ssk, |locked| locked.tx.retire(una, data_una));
     }
 
-    /// Adds to `to` what this subflow was given and the peer's connection has not acknowledged: all of it if
-    /// the subflow is `gone`; otherwise what TCP has not got acknowledged either, which is still on its way.
+    /// Adds to `to` what this subflow was given of `sent`, which is what the connection has sent and the peer's has not
+    /// acknowledged: all of it if the subflow is `gone`; otherwise what TCP has not got acknowledged either, which is
+    /// still on its way. A record may be announced longer than that: see [`Place::Fill`].
     pub fn outstanding(
         &self,
         ssk: &mut Ssk<'_>,
-        data_una: Dsn,
+        sent: Range,
         gone: bool,
         to: &mut Ranges<impl Storage<Range>>,
     ) {
-        self.each_outstanding(ssk, data_una, gone, |range| to.add(range));
+        self.each_outstanding(ssk, sent, gone, |range| to.add(range));
     }
 
     /// Calls `f` with what each record has to [`Self::outstanding`], which may be nothing.
     pub(super) fn each_outstanding(
         &self,
         ssk: &mut Ssk<'_>,
-        data_una: Dsn,
+        sent: Range,
         gone: bool,
         mut f: impl FnMut(Range),
     ) {
         let una = Ssn(ssk.snd_una());
         ulp::locked::<Self, _>(ssk, |locked| {
             for record in locked.tx.iter() {
-                let mut from = record.dsn.max(data_una);
+                let mut from = record.dsn.max(sent.from);
                 if !gone && una.after(record.ssn) {
                     from = from.max(record.dsn.add(una.since(record.ssn) as u64));
                 }
                 f(Range {
                     from,
-                    to: record.end_dsn(),
+                    to: record.end_dsn().min(sent.to),
                 });
             }
         });

@@ -349,11 +349,10 @@ impl Shared {
     /// ignored. True if it said anything new.
     #[inline]
     pub fn on_data_ack(&self, ack: Dsn, window: u32) -> bool {
-        let limit = if self.is(flag::FIN) {
-            self.fin.get().add(1)
-        } else {
-            self.snd_nxt.get()
-        };
+        let nxt = self.snd_nxt.get();
+        // The DATA_FIN is said only when all data before it was sent.
+        let fin = self.is(flag::FIN) && self.fin.get() == nxt;
+        let limit = nxt.add(fin.into());
         if ack.after(limit) {
             return false;
         }

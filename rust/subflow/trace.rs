@@ -194,13 +194,13 @@ impl<C: Connection> Subflow<C> {
     }
 
     /// What [`Self::outstanding`] finds, with the same arguments, is to be sent again because of `cause`.
-    pub fn trace_reinject(&self, ssk: &mut Ssk<'_>, data_una: Dsn, gone: bool, cause: Reinject) {
+    pub fn trace_reinject(&self, ssk: &mut Ssk<'_>, sent: Range, gone: bool, cause: Reinject) {
         if !Reinjection::is_on() {
             return;
         }
         let flow = self.flow(ssk);
         let mut run = Range::default();
-        self.each_outstanding(ssk, data_una, gone, |range| {
+        self.each_outstanding(ssk, sent, gone, |range| {
             if run.is_empty() || range.from != run.to {
                 reinject(flow, run, cause);
                 run = range;
