@@ -4,7 +4,17 @@
 import time
 
 from tap import expect
-from world import MIB, OURS, SHAPE, SLOW, World, joined, sound, test
+from world import MIB, OURS, SHAPE, SLOW, THEIRS, World, joined, sound, test
+
+
+def forgive(counters):
+    """A fault of C as a server. If a subflow joins while its connection is locked, it takes the subflow in only when
+    that is over, and sets its first mapping then, though there may have been data on it: the next segment of that
+    mapping does not match, and the subflow is reset. That ours are right is seen on the wire, see World.
+    """
+    wrong = counters.pop("DSSNotMatching", 0)
+    expect(wrong <= counters.get("MPRstTx", 0), f"{wrong} mappings did not match, not all of them on a subflow of a "
+           f"locked connection: {counters}")
 
 
 @test("eight subflows")
@@ -17,7 +27,10 @@ def eight(client, server):
     # are said again.
     server.shell("sysctl -qw net.mptcp.add_addr_timeout=1")
     world.start(size=16 * MIB)
-    joined(sound(world.end(), 16 * MIB), 7)
+    ends = world.end()
+    if server is THEIRS:
+        forgive(ends[1]["counters"])
+    joined(sound(ends, 16 * MIB), 7)
     expect(min(world.used()) > 6 * MIB, f"bytes on each link: {world.used()}")
 
 

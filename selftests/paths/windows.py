@@ -94,22 +94,35 @@ def slow_reader():
     expect(sent < 1.3 * size, f"{sent} bytes sent for {size}: {client['counters']}")
 
 
+class Shortage:
+    """Less memory for TCP than is in use: a socket gets the least that it needs to go on."""
+
+    limits = "/proc/sys/net/ipv4/tcp_mem"
+
+    def __init__(self):
+        with open(self.limits, encoding="ascii") as file:
+            self.usual = file.read()
+
+    def __enter__(self):
+        self.limit("8 8 8")
+
+    def __exit__(self, *exception):
+        self.limit(self.usual)
+
+    def limit(self, pages):
+        with open(self.limits, "w", encoding="ascii") as file:
+            file.write(pages)
+
+
+# Whom TCP has no memory for it may reset.
+RESETS = ("MPRstTx", "MPRstRx")
+
+
 @test("TCP's memory is short for a time")
 def short_of_memory():
     Hosts([PATH, PATH])
-    limits = "/proc/sys/net/ipv4/tcp_mem"
-    with open(limits, encoding="ascii") as file:
-        usual = file.read()
-
-    def limit(pages):
-        with open(limits, "w", encoding="ascii") as file:
-            file.write(pages)
 
     def during():
-        try:
-            # Less than is in use: a socket gets the least that it needs to go on.
-            limit("8 8 8")
+        with Shortage():
             time.sleep(2)
-        finally:
-            limit(usual)
-    sound(transfer(16 * MIB, during, joins=1), 16 * MIB, allowed=("MPRstTx", "MPRstRx"))
+    sound(transfer(16 * MIB, during, joins=1), 16 * MIB, allowed=RESETS)
