@@ -265,7 +265,7 @@ fn resend(
         let Some(room) = ctx.room(ssk, at) else {
             break;
         };
-        let wanted = (range.to.since(at) as u64).min(room.bytes.into());
+        let wanted = ctx.afford(ssk, room, range.to.since(at) as u64);
         let mut slices = Slices::new();
         guard.inner().tx.gather(at, wanted, &mut slices);
         let bytes = slices.bytes();
@@ -316,6 +316,7 @@ fn send_new(
                 allowed = allowed.min(window as u64);
             }
         }
+        let allowed = ctx.afford(ssk, room, allowed);
         let mut slices = Slices::new();
         inner.tx.gather(nxt, allowed, &mut slices);
         let bytes = slices.bytes() as u64;

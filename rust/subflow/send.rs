@@ -88,6 +88,17 @@ impl<C: Connection> Subflow<C> {
         })
     }
 
+    /// How many of `bytes` are to be queued next: no more than TCP takes in one go, for a record that was announced
+    /// binds the subflow to all of it.
+    #[inline]
+    pub fn afford(&self, ssk: &mut Ssk<'_>, room: Room, bytes: u64) -> u64 {
+        let bytes = bytes.min(room.bytes.into());
+        match room.place {
+            Place::New | Place::Grow => ssk.affords(bytes as u32).into(),
+            Place::Fill => bytes,
+        }
+    }
+
     /// Queues `slices`, which start at `dsn` and are not longer than `room` says. Returns the bytes taken;
     /// the rest was not announced to anybody, or will be with what is queued next. `again`: another subflow had them.
     ///

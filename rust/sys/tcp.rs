@@ -75,6 +75,8 @@ pub(super) fn default_callbacks() -> [Callback; 4] {
 ///
 /// Those of making a socket. Without IPv6 in the kernel the v6 part stays empty.
 pub fn learn() -> Result {
+    // SAFETY: called once, at load, in process context.
+    to_result(unsafe { bindings::mrs_tcp_learn_packet() })?;
     for family in [bindings::AF_INET, bindings::AF_INET6] {
         let mut sock = core::ptr::null_mut();
         // SAFETY: init_net lives forever; `sock` is a valid place for the result.
@@ -326,6 +328,18 @@ impl<'a> Ssk<'a> {
     pub fn memory_free(&self) -> bool {
         // SAFETY: a valid TCP socket.
         unsafe { bindings::mrs_tcp_memory_free(self.sk.as_ptr()) }
+    }
+
+    /// How many of `bytes` TCP takes in one go: fewer than all, or none, if memory is short.
+    #[inline]
+    pub fn affords(&mut self, bytes: u32) -> u32 {
+        let packets = if self.gso_segs() > 1 {
+            1
+        } else {
+            bytes.div_ceil(self.mss_cache().max(1))
+        };
+        // SAFETY: the socket is locked.
+        unsafe { bindings::mrs_tcp_affords(self.sk.as_ptr(), bytes, packets) }
     }
 
     /// Whether nothing is queued and nothing is in flight.

@@ -446,6 +446,42 @@ bool mrs_tcp_memory_free(const struct sock *sk)
 	return sk_stream_memory_free(sk);
 }
 
+/* What a packet in TCP's send queue takes besides its data, bytes. */
+static unsigned int mrs_packet_size __read_mostly;
+
+int mrs_tcp_learn_packet(void)
+{
+	struct sk_buff *skb = alloc_skb_fclone(MAX_TCP_HEADER, GFP_KERNEL);
+
+	if (!skb)
+		return -ENOMEM;
+	mrs_packet_size = skb->truesize;
+	kfree_skb(skb);
+	return 0;
+}
+
+/*
+ * How many of @bytes, in @packets packets, TCP takes in one go: all, and they are
+ * accounted for already, if memory is not short. Otherwise as many as have room
+ * in the page that TCP gives the first packet of an empty queue; if there are others,
+ * their acknowledgement leads to another try.
+ */
+u32 mrs_tcp_affords(struct sock *sk, u32 bytes, u32 packets)
+{
+	int spare;
+
+	if (likely(sk_wmem_schedule(sk, bytes + packets * mrs_packet_size)))
+		return bytes;
+	if (!tcp_rtx_and_write_queues_empty(sk))
+		return 0;
+	spare = sk->sk_forward_alloc - (int)mrs_packet_size;
+	if (spare < 0)
+		spare += PAGE_ALIGN(-spare);
+	if (packets > 1)
+		spare = min_t(int, spare, tcp_sk(sk)->mss_cache);
+	return min_t(u32, spare, bytes);
+}
+
 /* No later byte may be added to what is queued now: mark the last skb. */
 void mrs_tcp_seal_tail(struct sock *sk)
 {
