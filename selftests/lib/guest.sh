@@ -9,7 +9,8 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 export TOP KERNEL=${KERNEL:-default}
 
 # guest SECONDS [OPTION...] -- COMMAND...: a guest of that kernel, with its time
-# limit; the debug kernel is given four times as long.
+# limit, which is there for one that hangs: several times what it takes on a slow
+# machine. The debug kernel is given four times as long.
 guest()
 {
 	local limit=$1 options=()
