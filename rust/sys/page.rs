@@ -67,6 +67,9 @@ impl Drop for PageSlice {
 }
 
 /// How many pieces one call to TCP may have.
+///
+/// Each may begin a packet. Behind the 16th, TCP would look at its backlog within the call, and a call may come from
+/// within TCP's own loop over the packets to send, by way of `sk_write_space`.
 const PIECES: usize = 16;
 
 /// Pieces of [`PageSlice`]s, to be given to TCP in one call.
