@@ -10,7 +10,8 @@ from world import MIB, OURS, SHAPE, SLOW, THEIRS, World, joined, sound, test
 def forgive(counters):
     """A fault of C as a server. If a subflow joins while its connection is locked, it takes the subflow in only when
     that is over, and sets its first mapping then, though there may have been data on it: the next segment of that
-    mapping does not match, and the subflow is reset. That ours are right is seen on the wire, see World.
+    mapping does not match, and the subflow is reset. C does so with C, too, if a page fault holds the lock for a round
+    trip. That ours are right is seen on the wire, see World.
     """
     wrong = counters.pop("DSSNotMatching", 0)
     expect(wrong <= counters.get("MPRstTx", 0), f"{wrong} mappings did not match, not all of them on a subflow of a "
