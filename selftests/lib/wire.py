@@ -82,7 +82,7 @@ def judge(packet, length, flow):
 
 
 def read(path):
-    """The packets of a recording, as (sender, its port, packet, bytes of data)."""
+    """The packets of a recording, as (sender, packet, bytes of data)."""
     with open(path, "rb") as file:
         data = file.read()
     order = "<" if data[:4] == b"\xd4\xc3\xb2\xa1" else ">"
