@@ -7,10 +7,11 @@ import subprocess
 import time
 
 from tap import equal, expect
-from world import (in_thread, linger_option, outcome, own_network, pattern, poll_mask, reset, segments_sent, so_error,
-                   take, take_all, test, timed, until, wait_mask)
+from world import (await_call, in_thread, linger_option, outcome, own_network, pattern, poll_mask, reset, segments_sent,
+                   so_error, take, take_all, test, timed, until, wait_mask)
 
 NOSIGNAL = socket.MSG_NOSIGNAL
+READ, CLOSE = 0, 3
 
 
 def fill(sock):
@@ -167,6 +168,7 @@ def linger_waits(w):
     total = fill(client)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_option(10))
     closing = in_thread(timed, client.close)
+    await_call(closing, CLOSE)
     time.sleep(0.3)
     equal(len(take_all(accepted)), total)
     # The last acknowledgement needs the peer's close as well.
@@ -274,7 +276,7 @@ def passed(w):
 def close_reading(w):
     client, accepted = w.pair()
     waiting = in_thread(os.read, client.fileno(), 9)
-    time.sleep(0.1)
+    await_call(waiting, READ)
     client.close()
     accepted.send(b"late")
     return waiting()

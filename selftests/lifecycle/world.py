@@ -145,7 +145,16 @@ def in_thread(function, *args):
         expect(not thread.is_alive(), f"{function.__name__} does not return")
         return box[0]
 
+    result.thread = thread.native_id
     return result
+
+
+def await_call(waiting, number):
+    """Until a thread of in_thread() sleeps in the system call of this number (x86-64)."""
+    def there():
+        with open(f"/proc/self/task/{waiting.thread}/syscall", encoding="ascii") as file:
+            return file.read().split()[0] == str(number)
+    until(there, f"the thread in system call {number}")
 
 
 def timeout_option(seconds):
@@ -168,22 +177,25 @@ def so_error(sock):
     return errno.errorcode.get(number, number)
 
 
-def fill(sock, block=65536):
+def fill(sock, block=65536, tries=50):
     """Send without blocking until the buffer stays full; returns how much went in.
 
-    It stays full when neither the peer's acknowledgements nor TCP's tuning make room any more.
+    It stays full when neither the peer's acknowledgements nor TCP's tuning make room any more, nor the probe of a
+    window that is smaller than a segment, more than 200 ms later. Tries are counted, not the time: who is held up
+    makes none.
     """
     sock.setblocking(False)
     data = pattern(block)
-    total, since = 0, time.monotonic()
-    while time.monotonic() < since + 0.25:
+    total = refused = 0
+    while refused < tries:
         sent = outcome(sock.send, data)
         if isinstance(sent, str):
             expect(sent == "EAGAIN", f"send() gave {sent}")
+            refused += 1
             time.sleep(0.01)
         else:
             total += sent
-            since = time.monotonic()
+            refused = 0
     return total
 
 
