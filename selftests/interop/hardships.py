@@ -69,6 +69,8 @@ def killed(client, server):
     # A third one, of which nobody is told that it may not stay.
     link, addr = server.more()[0]
     server.shell(f"ip mptcp endpoint add {addr} dev link{link} signal")
+    # As above: what a full queue drops is said again.
+    server.shell("sysctl -qw net.mptcp.add_addr_timeout=1")
     world.start(size=24 * MIB)
     world.wait_for_bytes(1, MIB)
     port = f"( sport = :{world.port} or dport = :{world.port} )"

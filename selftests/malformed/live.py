@@ -161,7 +161,8 @@ class Reception:
             self.listener = mptcp.stream(mptcp.FAMILIES[version], mptcp.IPPROTO_MPTCP)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind(("", PORT))
-        self.listener.listen(100)
+        # Room for all of them, should nobody accept for a while: who is dropped does not come again.
+        self.listener.listen(2000)
         self.listener.settimeout(0.2)
         self.thread = threading.Thread(target=self.receive, daemon=True)
 

@@ -45,6 +45,8 @@ def two():
 def eight():
     shape = "delay 5ms rate 20mbit limit 400"
     hosts = Hosts([shape] * 8)
+    # A full queue may drop an announcement, which is said again.
+    on(SERVER, "sysctl", "-qw", "net.mptcp.add_addr_timeout=1")
     before = hosts.carried()
     client, _ = sound(transfer(16 * MIB), 16 * MIB)
     equal(client["counters"].get("MPJoinSynAckRx"), 7, "subflows that have joined")
@@ -188,7 +190,11 @@ def reordered():
 def lossy():
     shape = "delay 10ms 5ms loss 1% reorder 10% rate 50mbit limit 1000"
     Hosts([shape, shape, shape])
-    sound(transfer(4 * MIB), 4 * MIB)
+    ends = transfer(4 * MIB)
+    if ends[1]["counters"].get("MPCapableFallbackACK"):
+        # The third ACK was lost and the first data overtaken: that is plain TCP. Not twice.
+        ends = transfer(4 * MIB)
+    sound(ends, 4 * MIB)
 
 
 @test("checksums over two subflows")
@@ -219,7 +225,9 @@ def corrupted():
            "match", "u16", "0x0500", "0xff00", "at", "2",
            "action", "pedit", "munge", "offset", "148", "u8", "invert", "pipe",
            "action", "csum", "tcp", "index", "100")
-    client, server = sound(transfer(16 * MIB, during, joins=1), 16 * MIB,
+    # Not over before the filter is there.
+    size = (16 if SLOWER == 1 else 48) * MIB
+    client, server = sound(transfer(size, during, joins=1), size,
                            allowed=("DataCsumErr", "MPFailTx", "MPFailRx", "MPRstTx", "MPRstRx"))
     equal(client["counters"].get("MPFailRx"), server["counters"].get("MPFailTx"), "MP_FAILs that came")
     stat = on(CLIENT, "tc", "-s", "filter", "show", "dev", "eth2", "egress")

@@ -108,6 +108,7 @@ def taken():
     expect(done.returncode, "it was loaded")
     expect("File exists" in done.stderr, done.stderr)
     log = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout
-    lines = log.splitlines()
+    # Once in its life, a kernel whose machine was held up says that.
+    lines = [line for line in log.splitlines() if "hrtimer: interrupt took" not in line]
     equal(len(lines), 1, f"lines in the log: {lines}")
     expect("another MPTCP" in lines[0] and "mptcp_pm" in lines[0], lines[0])

@@ -270,8 +270,10 @@ def again():
         wait_for(lambda: counters("AddAddrTx", "AddAddr") == (4, 4), "four of them", 8)
         os.system("sleep 2")
         equal(counters("AddAddrTx", "AddAddr", "EchoAdd"), (4, 4, 0))
+        # The next one is withdrawn before it is sent again.
+        sysctl("add_addr_timeout", 4)
         nl.ask(ANNOUNCE, token_of(pair, 0), address("10.0.0.1", id=5, flags=SIGNAL))
         wait_for(lambda: counters("AddAddr") == (5,), "another one")
         nl.ask(REMOVE, token_of(pair, 0), u8(LOC_ID, 5))
-        os.system("sleep 3")
+        os.system("sleep 6")
         equal(counters("AddAddr", "RmAddr"), (5, 1), "withdrawn, and sent no more")

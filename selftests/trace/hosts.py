@@ -9,6 +9,8 @@ import time
 
 from world import CLIENT, PORT, SERVER, SLOW, TESTS, expect, on, run, tap
 
+# Slow enough for ss and the like to be done before a transfer is.
+LONG_PATH = "delay 5ms rate 10mbit limit 400"
 XFER = os.path.join(TESTS, "lib", "xfer.py")
 
 
@@ -64,6 +66,15 @@ def wait_for_subflows(count):
         if len(found) >= count:
             return found
         expect(time.monotonic() < end, f"{len(found)} subflows instead of {count}")
+        time.sleep(0.05)
+
+
+def quiet():
+    """Until no connection is left but in TIME_WAIT: the last DATA_ACK has come."""
+    end = time.monotonic() + 30 * SLOW
+    while any(on(host, "ss", "-tnH", "state", "connected", "exclude", "time-wait").strip()
+              for host in (CLIENT, SERVER)):
+        expect(time.monotonic() < end, "connections are left")
         time.sleep(0.05)
 
 

@@ -9,9 +9,9 @@ import subprocess
 import time
 import zlib
 
-from hosts import Hosts, remove, transfer
+from hosts import LONG_PATH, Hosts, quiet, remove, transfer
 from tap import equal
-from world import MIB, PATH, TESTS as TESTS_DIR, expect
+from world import MIB, SLOW, TESTS as TESTS_DIR, expect
 
 TOOL = os.path.join(os.path.dirname(TESTS_DIR), "scripts", "mptcp-trace")
 FILE, NUMBERS = "/tmp/test.trace", "/tmp/test.json"
@@ -35,19 +35,32 @@ def bad(word, *arguments, wrap=()):
     expect(len(lines) == 1 and word in lines[0], f"{arguments}: {done.stderr}")
 
 
+def is_on(event):
+    if not os.path.exists(event):
+        return False
+    with open(event, encoding="ascii") as file:
+        return file.read().startswith("1")
+
+
 def recorded():
     """A transfer over two links, one of which is cut and mended."""
-    hosts = Hosts([PATH, PATH])
+    hosts = Hosts([LONG_PATH] * 2)
     recorder = subprocess.Popen([TOOL, "record", "-o", FILE, "--seconds", str(10_000)], stderr=subprocess.PIPE, text=True)
-    time.sleep(2)
-    expect(recorder.poll() is None, "it has ended")
+    # The last of the events that it switches on.
+    last = f"/sys/kernel/tracing/instances/mptcp-trace-{recorder.pid}/events/mptcp/mptcp_pm/enable"
+    end = time.monotonic() + 30 * SLOW
+    while not is_on(last):
+        expect(recorder.poll() is None, "it has ended")
+        expect(time.monotonic() < end, "it does not record")
+        time.sleep(0.05)
 
     def during(_):
         time.sleep(0.2)
         hosts.cut(1)
         time.sleep(2)
-        hosts.mend(1, PATH)
+        hosts.mend(1, LONG_PATH)
     client, server = transfer(4 * MIB, during, joins=1)
+    quiet()
     recorder.send_signal(2)
     _, said = recorder.communicate(timeout=60)
     equal(recorder.returncode, 0, f"exit status; it said {said}")

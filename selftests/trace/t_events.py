@@ -6,10 +6,9 @@ import socket
 import struct
 import time
 
-from hosts import Hosts, transfer
+from hosts import LONG_PATH, Hosts, quiet, transfer
 from tap import equal
 from world import CLIENT, KIB, MIB, PATH, PORT, SERVER, SLOW, Trace, expect, following, joined, on
-
 
 
 def nothing_when_off():
@@ -118,11 +117,11 @@ def told_of(sock_side):
 
 
 def two_subflows():
-    # Slow enough for ss to see them.
-    Hosts(["delay 5ms rate 10mbit limit 400"] * 2)
+    Hosts([LONG_PATH] * 2)
     size, seen = 3 * MIB, []
     with Trace("*") as trace:
         client, server = transfer(size, seen.extend, joins=1)
+        quiet()
     equal((client["error"], server["error"]), (None, None), "errors")
     expect(client["mptcp"] and server["mptcp"], "it is plain TCP")
     tokens = {client["info"]["token"], server["info"]["token"]}
@@ -161,9 +160,9 @@ def in_tree(trace, size):
 
 
 def cut_link():
-    hosts = Hosts([PATH, PATH])
+    hosts = Hosts([LONG_PATH] * 2)
     with Trace("mptcp_reinject", "mptcp_mapping_added") as trace:
-        client, server = transfer(12 * MIB, lambda _: hosts.cut(1), joins=1)
+        client, server = transfer(6 * MIB, lambda _: hosts.cut(1), joins=1)
     equal((client["error"], server["error"]), (None, None), "errors")
     causes, again = set(), 0
     for end in (client, server):
@@ -178,13 +177,13 @@ def cut_link():
         causes |= {e["cause"] for e in marked if e["subflow"] == 1}
         again += len(repeated)
         sent = [e for e in trace.of("mptcp_mapping_added", token=token, again=0) if e["how"] != "received"]
-        equal(sum(e["len"] for e in sent), 12 * MIB, "bytes that are new")
+        equal(sum(e["len"] for e in sent), 6 * MIB, "bytes that are new")
     expect(again and causes and causes <= {"timeout", "stale", "closed"}, f"causes {causes}, {again} times")
     expect("timeout" in causes or "stale" in causes, f"causes {causes}")
 
 
 def killed_subflow():
-    Hosts([PATH, PATH])
+    Hosts([LONG_PATH] * 2)
 
     def during(there):
         time.sleep(0.3)
@@ -192,7 +191,7 @@ def killed_subflow():
         on(CLIENT, "ss", "-K", "src", local, "dst", remote)
         during.port = int(local.rsplit(":", 1)[1])
     with Trace("mptcp_reinject", "mptcp_pm") as trace:
-        client, server = transfer(12 * MIB, during, joins=1)
+        client, server = transfer(6 * MIB, during, joins=1)
     equal((client["error"], server["error"]), (None, None), "errors")
     closed = [e for e in trace.of("mptcp_pm", action="closed")
               if during.port in (e["sport"], e["dport"])]
