@@ -56,17 +56,20 @@ def eight():
 
 @test("a fast and a slow path")
 def asymmetric():
-    hosts = Hosts(["delay 10ms rate 100mbit limit 1000", "delay 50ms rate 20mbit limit 1000"])
+    # A machine that fills neither of them does not need the slow one: half of both, in a kernel that checks everything.
+    part = 1 if SLOWER == 1 else 2
+    hosts = Hosts([f"delay 10ms rate {100 // part}mbit limit 1000", f"delay 50ms rate {20 // part}mbit limit 1000"])
     before = hosts.carried()
     # Long enough for the congestion window of a long path to grow. One way only: behind the data of the other
     # direction, ACKs come so late that TCP's slow start takes it for a queue and ends at a fraction of the path.
-    client, server = transfer(64 * MIB, server_words=("--size", "1000"))
-    sound((client, server), (64 * MIB, 1000))
+    size = 64 * MIB // part
+    client, server = transfer(size, server_words=("--size", "1000"))
+    sound((client, server), (size, 1000))
     used = {n: bytes - before[n] for n, bytes in hosts.carried().items()}
-    expect(used[2] > 8 * MIB, f"bytes on each link: {used}")
+    expect(used[2] > size // 8, f"bytes on each link: {used}")
     # 90 % of what both links carry together, the headers included. Slower links are other links: of few packets.
     if SLOWER == 1:
-        expect(client["seconds"] < 64 * MIB / (0.9 * 15e6 * 1448 / 1514), f"it took {client['seconds']} s")
+        expect(client["seconds"] < size / (0.9 * 15e6 * 1448 / 1514), f"it took {client['seconds']} s")
     # And both ways at once, every byte all the same.
     sound(transfer(16 * MIB), 16 * MIB)
 
