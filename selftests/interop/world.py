@@ -147,7 +147,16 @@ class World:
         """Until `wanted()`; a test that waits in vain fails."""
         end = time.monotonic() + 30 * SLOW
         while not wanted():
-            expect(time.monotonic() < end, f"{what}: not within {30 * SLOW} s, used {self.used()}")
+            expect(time.monotonic() < end, f"{what}: not within {30 * SLOW} s, used {self.used()}; {self.told()}")
+
+    def told(self):
+        """What each end has said, or how its connection is."""
+        sides = []
+        for role, host in (("client", self.client), ("server", self.server)):
+            text = host.shell(f"cat {self.result(role)}* || true; ss -tninmH '( sport = :{World.port} or dport = "
+                              f":{World.port} )'; ss -MniH", may_fail=True)
+            sides.append(f"the {role}, {host}: {' '.join(text.split())}")
+        return "; ".join(sides)
 
     def over(self):
         """Whether the client's end is over."""
