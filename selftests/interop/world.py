@@ -147,7 +147,8 @@ class World:
         """Until `wanted()`; a test that waits in vain fails."""
         end = time.monotonic() + 30 * SLOW
         while not wanted():
-            expect(time.monotonic() < end, f"{what}: not within {30 * SLOW} s, used {self.used()}; {self.told()}")
+            if time.monotonic() >= end:
+                raise tap.Failed(f"{what}: not within {30 * SLOW} s, used {self.used()}; {self.told()}")
 
     def told(self):
         """What each end has said, or how its connection is."""

@@ -26,21 +26,23 @@ def load(path):
 
 
 class Wanted:
-    """MPTCP to the end, with what each end has sent."""
+    """What each end has sent, and whether it has to be MPTCP to the end."""
 
-    mptcp, fallback = True, False
+    fallback = False
 
-    def __init__(self, size):
+    def __init__(self, size, mptcp):
         self.size = size if isinstance(size, tuple) else (size, size)
+        self.mptcp = mptcp
 
 
-def sound(ends, size, allowed=()):
+def sound(ends, size, allowed=(), mptcp=True):
     """Both ends have got everything, over MPTCP, and no counter but those `allowed` tells of a violation. `size`: what
-    each has sent, or a pair of what the client and the server have. Gives the ends back."""
+    each has sent, or a pair of what the client and the server have. Not `mptcp`: whatever it was sent over. Gives the
+    ends back."""
     for end in ends:
         for name in allowed:
             end.get("counters", {}).pop(name, None)
-    found = list(faults(*ends, Wanted(size)))
+    found = list(faults(*ends, Wanted(size, mptcp)))
     expect(not found, "\n".join(found) + f"\n{ends}")
     return ends
 

@@ -195,7 +195,8 @@ def lossy():
     Hosts([shape, shape, shape])
     ends = transfer(4 * MIB)
     if ends[1]["counters"].get("MPCapableFallbackACK"):
-        # The third ACK was lost and the first data overtaken: that is plain TCP. Not twice.
+        # The third ACK was lost and the first data overtaken: that is plain TCP. Not twice, and without a fault.
+        sound(ends, 4 * MIB, mptcp=False)
         ends = transfer(4 * MIB)
     sound(ends, 4 * MIB)
 

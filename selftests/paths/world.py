@@ -124,8 +124,8 @@ def subflows():
 
 def wait_for_subflows(count):
     end = time.monotonic() + 15 * SLOW
-    while len(subflows()) < count:
-        expect(time.monotonic() < end, f"{len(subflows())} subflows instead of {count}")
+    while (found := len(subflows())) < count:
+        expect(time.monotonic() < end, f"{found} subflows instead of {count}")
         time.sleep(0.05)
 
 
