@@ -69,20 +69,21 @@ stage_failed()
 # run_logged TITLE LOG EXPECTED COMMAND...: run with output in the log.
 run_logged()
 {
-	local title=$1 log=$2 expected=$3 start=$SECONDS pid
+	local title=$1 log=$2 expected=$3 start=$SECONDS pid=''
 	shift 3
 
 	mkdir -p "$(dirname "$log")"
 	: >"$log"
-	# A process group of its own, so that all of it ends when this is interrupted.
+	# A process group of its own, so that all of it ends when this is interrupted,
+	# be it before its number is in pid.
+	# shellcheck disable=SC2016
+	trap 'kill -- "-${pid:-$!}" 2>/dev/null; exit 130' INT TERM
 	set -m
 	# A shell of its own: in this one, errexit may be off, as under '||'.
 	# shellcheck disable=SC2016
 	bash -c '. "$TOP/scripts/prepare"; "$@"' "$TOP/scripts/stage.sh" "$@" >"$log" 2>&1 </dev/null &
 	pid=$!
 	set +m
-	# shellcheck disable=SC2064
-	trap "kill -- -$pid 2>/dev/null; exit 130" INT TERM
 	stage_watch "$pid" "$title" "$log" "$expected"
 	if ! wait "$pid"; then
 		trap - INT TERM
