@@ -11,8 +11,11 @@ import threading
 import time
 
 from tap import equal, expect
-from world import (fill, in_thread, outcome, pattern, poll_mask, process, raw, reset, take, take_all, test, timed,
-                   timeout_option, until, wait_mask)
+from world import (await_call, fill, in_thread, outcome, pattern, poll_mask, process, raw, reset, take, take_all, test,
+                   timed, timeout_option, until, wait_mask)
+
+# A system call's number.
+SENDTO = 44
 
 NOSIGNAL, DONTWAIT, MORE = socket.MSG_NOSIGNAL, socket.MSG_DONTWAIT, socket.MSG_MORE
 
@@ -220,9 +223,10 @@ def full(w):
 @test("a blocked send() goes on when the peer reads")
 def blocked(w):
     client, accepted = w.pair()
-    data = pattern(24 << 20)
+    # More than both buffers can become.
+    data = pattern(12 << 20)
     sending = in_thread(client.sendall, data)
-    time.sleep(0.3)
+    await_call(sending, SENDTO)
     expect(take(accepted, len(data)) == data, "other data")
     return sending()
 
