@@ -77,7 +77,7 @@ run_logged()
 	# A process group of its own, so that all of it ends when this is interrupted,
 	# be it before its number is in pid.
 	# shellcheck disable=SC2016
-	trap 'kill -- "-${pid:-$!}" 2>/dev/null; exit 130' INT TERM
+	trap 'kill -- "-${pid:-${!:-}}" 2>/dev/null; exit 130' INT TERM
 	set -m
 	# A shell of its own: in this one, errexit may be off, as under '||'.
 	# shellcheck disable=SC2016
