@@ -60,11 +60,27 @@ kernel_image()
 	echo "$(kernel_dir "$1")/arch/x86/boot/bzImage"
 }
 
+# kernel_merged FILE...: the options of the files, each once: where two files
+# name the same one, the later has its way.
+kernel_merged()
+{
+	cat "$@" | awk '
+		/^CONFIG_[A-Z0-9_]+=/ || /^# CONFIG_[A-Z0-9_]+ is not set$/ {
+			match($0, /CONFIG_[A-Z0-9_]+/)
+			option[substr($0, RSTART, RLENGTH)] = $0
+		}
+		END {
+			for (name in option)
+				print option[name]
+		}' | sort
+}
+
 kernel_build()
 {
 	# shellcheck disable=SC2046
+	kernel_merged $(kernel_options "$1") >"$2/options.config"
 	"$TOP/scripts/in-root" "$(root_dir)" "$TOP/scripts/kernel-build" \
-		"$(source_dir)" "$2" $(kernel_options "$1")
+		"$(source_dir)" "$2" "$2/options.config"
 }
 
 stage_kernel()
