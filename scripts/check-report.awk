@@ -59,6 +59,9 @@ END {
 	if (ended[1] == 124 || ended[1] == 137) {
 		tests++
 		failure("was ended after " limit " seconds")
+	} else if (ended[1] == "killed") {
+		tests++
+		failure("somebody has killed the job that ran it")
 	} else if (tests == 0) {
 		tests++
 		failure("told no result (exit status " ended[1] ")")
