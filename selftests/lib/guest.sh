@@ -33,8 +33,7 @@ guest_loaded()
 
 # steady: the option for a guest whose clock counts instructions, on one CPU: what a
 # test measures does not depend on what else the host does, and sleeping costs
-# nothing. Not with the debug kernel, which would be several times slower by
-# that clock too.
+# nothing. Not with the debug kernel, which would be at it for hours with one CPU.
 steady()
 {
 	[[ $KERNEL = debug ]] || echo -i
