@@ -3,17 +3,16 @@
 //! What suites need of the kernel beyond the module's own abstractions.
 
 use crate::bindings;
+use crate::sys::net::Net;
 use crate::sys::skb::Skb;
-use crate::sys::sock::Sock;
 use crate::sys::time::monotonic_us;
-use core::ptr::{addr_of_mut, null_mut};
+use core::ptr::{addr_of, addr_of_mut, null_mut};
 use kernel::ffi::c_void;
 use kernel::prelude::*;
 
 // Only pointers to them cross.
 #[allow(improper_ctypes)]
 extern "C" {
-    fn mptcp_kunit_sock_refcnt(sk: *const bindings::sock) -> i32;
     fn mptcp_kunit_packet(
         bytes: *const c_void,
         len: usize,
@@ -24,19 +23,23 @@ extern "C" {
     fn mptcp_kunit_transport_offset(skb: *const bindings::sk_buff) -> i32;
 }
 
+/// The namespace that the machine boots with.
+pub fn initial_net() -> &'static Net {
+    // SAFETY: it exists as long as the kernel does.
+    unsafe { Net::from_raw(addr_of!(bindings::init_net)) }
+}
+
+/// A number for a namespace that no other has or will have.
+pub fn cookie(net: &Net) -> u64 {
+    // SAFETY: the namespace is valid; the field is set before anybody sees it.
+    unsafe { (*net.as_ptr()).net_cookie }
+}
+
 /// A socket of the kernel's.
-pub struct KernelSocket(*mut bindings::socket);
+struct KernelSocket(*mut bindings::socket);
 
 impl KernelSocket {
-    /// Opens a TCP socket in the initial namespace.
-    pub fn new() -> Result<Self> {
-        Self::open(
-            bindings::AF_INET,
-            bindings::sock_type_SOCK_STREAM,
-            bindings::IPPROTO_TCP,
-        )
-    }
-
+    /// Opens a socket in the initial namespace.
     fn open(family: u32, kind: u32, protocol: u32) -> Result<Self> {
         let mut socket = null_mut();
         // SAFETY: the initial namespace always exists, and the result goes to a pointer of ours.
@@ -51,23 +54,11 @@ impl KernelSocket {
         })?;
         Ok(KernelSocket(socket))
     }
-
-    /// The socket below.
-    pub fn sock(&self) -> &Sock {
-        // SAFETY: the socket is open as long as we are.
-        unsafe { Sock::from_ptr((*self.0).sk) }
-    }
-
-    /// Its reference count.
-    pub fn references(&self) -> i32 {
-        // SAFETY: as in `sock`.
-        unsafe { mptcp_kunit_sock_refcnt((*self.0).sk) }
-    }
 }
 
 impl Drop for KernelSocket {
     fn drop(&mut self) {
-        // SAFETY: opened in `new`.
+        // SAFETY: opened in `open`.
         unsafe { bindings::sock_release(self.0) }
     }
 }
@@ -83,19 +74,6 @@ pub fn wait(condition: impl Fn() -> bool) -> bool {
         unsafe { bindings::msleep(1) };
     }
     true
-}
-
-/// For an object that a test drops only when neither timer nor work of it is under way.
-#[macro_export]
-macro_rules! impl_sock_owned {
-    ($self:ty { self.$socket:ident }) => {
-        // SAFETY: the tests wait for that, see above.
-        unsafe impl $crate::sys::timer::SockOwned for $self {
-            fn sock(&self) -> &$crate::sys::sock::Sock {
-                self.$socket.sock()
-            }
-        }
-    };
 }
 
 /// Sends a datagram from this host to itself, by IPv4 or IPv6, in the initial namespace.

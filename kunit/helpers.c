@@ -21,11 +21,6 @@ void mptcp_kunit_fail(struct kunit *test, const char *file, int line, const char
 				    kunit_fail_assert_format, "%s", what);
 }
 
-int mptcp_kunit_sock_refcnt(const struct sock *sk)
-{
-	return refcount_read(&sk->sk_refcnt);
-}
-
 /*
  * A packet of @bytes: the first @linear of them in its linear part, behind
  * @headroom bytes, the rest in a page. Its network header is its beginning, its

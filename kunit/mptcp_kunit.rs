@@ -35,7 +35,6 @@ mod percpu;
 mod pernet;
 mod rx_map;
 mod segments;
-mod sockets;
 mod storage;
 mod time;
 mod token;

@@ -2,7 +2,7 @@
 
 //! State in network namespaces, and the hooks that belong to it.
 
-use crate::fixture::{send_over_loopback, wait};
+use crate::fixture::{cookie, initial_net, send_over_loopback, wait};
 use crate::framework::Test;
 use crate::sys::net::Net;
 use crate::sys::netfilter::{Hook, Verdict};
@@ -30,7 +30,7 @@ impl NetState for State {
     type Hook = Counting;
 
     fn init(net: &Net) -> impl PinInit<Self, Error> {
-        let cookie = net.cookie();
+        let cookie = cookie(net);
         ALIVE.fetch_add(1, Relaxed);
         try_init!(State {
             value: AtomicU32::new(7),
@@ -71,12 +71,12 @@ fn is_v6(family: u16) -> usize {
 }
 
 fn every_namespace_has_one(test: &Test) {
-    let net = Net::initial();
+    let net = initial_net();
     expect!(test, net.try_state::<State>().is_none());
     let registration = require!(test, PerNet::<State>::register());
     expect!(test, ALIVE.load(Relaxed) >= 1);
     let state = net.state::<State>();
-    expect_eq!(test, state.cookie, net.cookie());
+    expect_eq!(test, state.cookie, cookie(net));
     state.value.store(8, Relaxed);
     expect_eq!(test, net.state::<State>().value.load(Relaxed), 8);
     expect_eq!(test, PerNet::<State>::register().err(), Some(EBUSY));
@@ -92,13 +92,13 @@ fn every_namespace_has_one(test: &Test) {
 fn it_can_be_registered_again(test: &Test) {
     for _ in 0..3 {
         let _registration = require!(test, PerNet::<State>::register());
-        expect_eq!(test, Net::initial().state::<State>().value.load(Relaxed), 7);
+        expect_eq!(test, initial_net().state::<State>().value.load(Relaxed), 7);
     }
 }
 
 fn hooks_see_packets_while_they_are_used(test: &Test) {
     let _registration = require!(test, PerNet::<State>::register());
-    let net = Net::initial();
+    let net = initial_net();
     let state = net.state::<State>();
     let seen = |v6: usize| {
         (

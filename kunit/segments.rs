@@ -19,6 +19,8 @@ const DSS: [u8; 28] = [
     22, 1, 1,
 ];
 
+/// The flag that asks to push; the module never looks at it.
+const PSH: u8 = 0x08;
 /// The header of TCP without options.
 const TCP: usize = 20;
 
@@ -89,7 +91,7 @@ fn packet(family: u16, options: &[u8], payload: usize) -> Result<KVec<u8>> {
         7,
         8,
         doff << 4,
-        flag::ACK | flag::PSH,
+        flag::ACK | PSH,
         0x10,
         0,
         0,
@@ -158,7 +160,7 @@ fn options_change_before_the_ip_header(test: &Test) {
             expect_eq!(test, segment.header().window(), 0x1234);
             expect_eq!(test, segment.header().seq(), 0x0102_0304);
             expect_eq!(test, segment.header().ack(), 0x0506_0708);
-            expect_eq!(test, segment.header().flags(), flag::ACK | flag::PSH);
+            expect_eq!(test, segment.header().flags(), flag::ACK | PSH);
             expect_eq!(test, out.transport_offset(), 0);
 
             let after = require!(test, out.bytes());
@@ -230,7 +232,7 @@ fn options_are_taken_away_on_the_way_in(test: &Test) {
         segment.truncate_options(12);
         expect_eq!(test, segment.header().options(), &TIMESTAMPS);
         expect_eq!(test, segment.header().seq(), 0x0102_0304);
-        expect_eq!(test, segment.header().flags(), flag::ACK | flag::PSH);
+        expect_eq!(test, segment.header().flags(), flag::ACK | PSH);
         expect_eq!(test, segment.payload_len() as usize, payload);
         expect!(test, segment.checksum_ok());
         expect_eq!(test, packet.transport_offset() as usize, ip + 28);

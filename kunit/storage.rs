@@ -42,13 +42,6 @@ fn too_much_is_refused(test: &Test) {
     expect_eq!(test, array.slots(), &[0, 7]);
 }
 
-fn shrinking_goes_back_inline(test: &Test) {
-    let mut array = GrowArray::<u32, 2>::new();
-    expect!(test, array.try_grow(100));
-    array.shrink();
-    expect_eq!(test, array.slots(), &[0, 0]);
-}
-
 fn a_ring_without_inline_slots(test: &Test) {
     let mut ring = Ring::new(GrowArray::<u64, 0>::new());
     expect!(test, ring.front().is_none() && ring.pop_back().is_none());
@@ -81,7 +74,6 @@ suite!("mptcp_storage":
     inline_slots_need_no_memory,
     growth_keeps_what_is_there,
     too_much_is_refused,
-    shrinking_goes_back_inline,
     a_ring_without_inline_slots,
     what_slots_hold_is_dropped,
 );

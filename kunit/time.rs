@@ -16,7 +16,6 @@ fn spans_convert(test: &Test) {
     );
     expect!(test, Jiffies::from_millis(1).0 >= 1);
     expect_eq!(test, Jiffies(2 * HZ).as_millis(), 2000);
-    expect_eq!(test, Jiffies(2 * HZ + 1).as_secs(), 2);
 }
 
 fn points_wrap(test: &Test) {
@@ -33,7 +32,7 @@ fn the_present_is_past(test: &Test) {
     expect!(test, !now.after(Jiffies::from_secs(3600)).is_past());
     expect!(
         test,
-        now.after(Jiffies::from_secs(3600)).until().as_secs() >= 3590
+        now.after(Jiffies::from_secs(3600)).until().as_millis() >= 3_590_000
     );
     let ns = monotonic_ns();
     expect!(test, monotonic_ns() >= ns);

@@ -66,7 +66,6 @@ use crate::sys::rxdata::SkbList;
 use crate::sys::sock::{LockedCell, Sock};
 use crate::sys::spin::{self, Class, Spin};
 use crate::sys::storage::GrowArray;
-use crate::sys::time::Jiffies;
 use crate::sys::uio::{Msg, OptIn, OptOut, SockAddr};
 use crate::sys::vec::Take;
 use core::mem::size_of;

@@ -66,11 +66,6 @@ impl Rx {
         self.ready.take()
     }
 
-    /// Bytes that wait for what comes before them.
-    pub(super) fn ahead_bytes(&self) -> u64 {
-        self.ahead.bytes()
-    }
-
     /// Counts the memory that was added in TCP's global count.
     #[inline]
     fn account(&mut self, sk: &MskSock) {

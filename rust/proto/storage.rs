@@ -238,15 +238,6 @@ impl<T: Default, S: Storage<T>> Ring<T, S> {
         low
     }
 
-    /// Lends the storage, for instance to give memory back while the ring is empty.
-    pub fn storage_mut_if_empty(&mut self) -> Option<&mut S> {
-        if self.len != 0 {
-            return None;
-        }
-        self.head = 0;
-        Some(&mut self.slots)
-    }
-
     fn swap(&mut self, a: usize, b: usize) {
         let (a, b) = (self.slot_of(a), self.slot_of(b));
         let slots = self.slots.slots_mut();
@@ -377,7 +368,7 @@ mod tests {
         assert_eq!(contents(&ring), [1, 2, 3, 7]);
         assert_eq!(ring.partition_point(|&n| n < 3), 2);
         ring.clear();
-        assert!(ring.is_empty() && ring.storage_mut_if_empty().is_some());
+        assert!(ring.is_empty());
     }
 
     #[test]

@@ -31,6 +31,4 @@ errno! {
     enoprotoopt = ENOPROTOOPT,
     /// No room in the message.
     emsgsize = EMSGSIZE,
-    /// No route to that address.
-    enetunreach = ENETUNREACH,
 }

@@ -208,13 +208,6 @@ impl<'a> Glance<'a> {
         unsafe { core::ptr::addr_of!((*self.tp()).rcv_nxt).read_volatile() }
     }
 
-    /// Next byte that will be taken out of the receive queue.
-    #[inline]
-    pub fn copied_seq(&self) -> u32 {
-        // SAFETY: as above.
-        unsafe { core::ptr::addr_of!((*self.tp()).copied_seq).read_volatile() }
-    }
-
     /// Window scale of what the peer announces.
     #[inline]
     pub fn snd_wscale(&self) -> u8 {

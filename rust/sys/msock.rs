@@ -501,11 +501,6 @@ impl<'a, P: StreamProto> Guard<'a, P> {
         unsafe { self.sk.state.locked().get() }
     }
 
-    /// Whether this context may sleep.
-    pub fn may_sleep(&self) -> bool {
-        !matches!(self.release, Release::Softirq)
-    }
-
     /// Accounts `bytes` more (or fewer) to the send queue. They were scheduled when they were copied.
     #[inline]
     pub fn wmem_add(&mut self, bytes: i32) {

@@ -27,8 +27,6 @@ pub enum Verdict {
     Accept = bindings::NF_ACCEPT,
     /// The kernel frees it.
     Drop = bindings::NF_DROP,
-    /// The hook has taken it over.
-    Stolen = bindings::NF_STOLEN,
 }
 
 /// What looks at packets.
@@ -170,6 +168,7 @@ impl<H: Hook> HookSet<H> {
     }
 
     /// How many users there are.
+    #[cfg(MPTCP_KUNIT)]
     pub fn users(&self) -> usize {
         self.users.load(Ordering::Relaxed)
     }

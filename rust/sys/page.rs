@@ -46,16 +46,6 @@ impl PageSlice {
         }
         Some(next)
     }
-
-    /// The bytes.
-    pub fn bytes(&self) -> &[u8] {
-        // SAFETY: the page is in the kernel's direct map (page fragments are never highmem here, 64 bit),
-        // we hold a reference, and nobody writes to these bytes.
-        unsafe {
-            let base = bindings::mrs_page_address(self.page.as_ptr()).cast::<u8>();
-            core::slice::from_raw_parts(base.add(self.offset as usize), self.len as usize)
-        }
-    }
 }
 
 impl Drop for PageSlice {

@@ -14,13 +14,6 @@ pub fn fill(bytes: &mut [u8]) {
 
 /// A random number. From any context.
 #[inline]
-pub fn u32() -> u32 {
-    // SAFETY: callable from any context.
-    unsafe { bindings::get_random_u32() }
-}
-
-/// A random number. From any context.
-#[inline]
 pub fn u64() -> u64 {
     // SAFETY: callable from any context.
     unsafe { bindings::get_random_u64() }

@@ -52,7 +52,7 @@ impl RxSkb {
     }
 
     /// Memory that the packet takes, bytes.
-    #[inline]
+    #[cfg(MPTCP_KUNIT)]
     pub fn truesize(&self) -> u32 {
         // SAFETY: the packet is ours.
         unsafe { (*self.0.as_ptr()).truesize }
@@ -89,13 +89,12 @@ impl Drop for RxSkb {
 ///
 /// # Invariants
 ///
-/// `head` to `tail` is a list of packets that are exclusively ours, each made by [`RxSkb`]; `bytes` and
-/// `truesize` are the sums over it.
+/// `head` to `tail` is a list of packets that are exclusively ours, each made by [`RxSkb`]; `bytes`
+/// is the sum over it.
 pub struct SkbList {
     head: *mut bindings::sk_buff,
     tail: *mut bindings::sk_buff,
     bytes: usize,
-    truesize: usize,
 }
 
 // SAFETY: the packets are exclusively ours.
@@ -108,7 +107,6 @@ impl SkbList {
             head: ptr::null_mut(),
             tail: ptr::null_mut(),
             bytes: 0,
-            truesize: 0,
         }
     }
 
@@ -120,29 +118,16 @@ impl SkbList {
         list
     }
 
-    /// Whether there is nothing.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.head.is_null()
-    }
-
     /// Bytes of data.
     #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Bytes of memory.
-    #[inline]
-    pub fn truesize(&self) -> usize {
-        self.truesize
-    }
-
     /// Appends a packet.
     #[inline]
     pub fn push(&mut self, skb: RxSkb) {
         self.bytes += skb.len() as usize;
-        self.truesize += skb.truesize() as usize;
         let raw = skb.into_raw();
         if self.head.is_null() {
             self.head = raw;
@@ -167,7 +152,6 @@ impl SkbList {
         unsafe { (*self.tail).__bindgen_anon_1.__bindgen_anon_1.next = other.head };
         self.tail = other.tail;
         self.bytes += other.bytes;
-        self.truesize += other.truesize;
         other.head = ptr::null_mut();
     }
 
@@ -189,7 +173,6 @@ impl SkbList {
         // SAFETY: it is out of the list.
         unsafe { (*raw.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.next = ptr::null_mut() };
         self.bytes -= skb.len() as usize;
-        self.truesize -= skb.truesize() as usize;
         Some(skb)
     }
 

@@ -25,8 +25,6 @@ pub mod flag {
     pub const SYN: u8 = 0x02;
     /// Reset.
     pub const RST: u8 = 0x04;
-    /// Push.
-    pub const PSH: u8 = 0x08;
     /// The acknowledgement field counts.
     pub const ACK: u8 = 0x10;
 }
@@ -80,10 +78,6 @@ impl<'a> TcpHeader<'a> {
     /// The options.
     pub fn options(&self) -> &'a [u8] {
         self.0.get(TCP_HEADER..).unwrap_or(&[])
-    }
-    /// Length with options, bytes.
-    pub fn len(&self) -> usize {
-        self.0.len()
     }
 }
 

@@ -79,13 +79,17 @@ unsafe impl AlwaysRefCounted for Sock {
 }
 
 macro_rules! plain_field {
-    ($(#[$doc:meta])* $get:ident, $set:ident, $field:ident, $t:ty) => {
+    ($(#[$doc:meta])* $get:ident, $field:ident, $t:ty) => {
         $(#[$doc])*
         #[inline]
         pub fn $get(&self) -> $t {
             // SAFETY: the socket is valid; the kernel itself reads this field without the lock.
             unsafe { core::ptr::addr_of!((*self.as_ptr()).$field).read_volatile() as $t }
         }
+    };
+
+    ($(#[$doc:meta])* $get:ident, $set:ident, $field:ident, $t:ty) => {
+        plain_field!($(#[$doc])* $get, $field, $t);
 
         /// Sets the field; see the getter of the same name.
         #[inline]
@@ -235,12 +239,6 @@ impl Sock {
         unsafe { bindings::mrs_memory_allocated_add(self.as_ptr(), pages) }
     }
 
-    /// How TCP's memory stands, in all sockets: 0 plenty, 1 under pressure, 2 over the limit.
-    pub fn memory_level(&self) -> i32 {
-        // SAFETY: the socket is valid.
-        unsafe { bindings::mrs_memory_level(self.as_ptr()) }
-    }
-
     /// The largest receive buffer that the namespace allows, bytes.
     pub fn rmem_max(&self) -> i32 {
         // SAFETY: the socket is valid.
@@ -292,7 +290,7 @@ impl Sock {
     );
     plain_field!(
         /// Bytes of memory in the send queue.
-        wmem_queued, set_wmem_queued, sk_wmem_queued, i32
+        wmem_queued, sk_wmem_queued, i32
     );
     plain_field!(
         /// The pending error, a positive errno or 0.
@@ -300,19 +298,15 @@ impl Sock {
     );
     plain_field!(
         /// How many bytes make the socket readable.
-        rcvlowat, set_rcvlowat, sk_rcvlowat, i32
-    );
-    plain_field!(
-        /// `SO_LINGER`'s time in jiffies.
-        lingertime, set_lingertime, sk_lingertime, usize
+        rcvlowat, sk_rcvlowat, i32
     );
     plain_field!(
         /// `SO_RCVTIMEO` in jiffies.
-        rcvtimeo, set_rcvtimeo, sk_rcvtimeo, isize
+        rcvtimeo, sk_rcvtimeo, isize
     );
     plain_field!(
         /// `SO_SNDTIMEO` in jiffies.
-        sndtimeo, set_sndtimeo, sk_sndtimeo, isize
+        sndtimeo, sk_sndtimeo, isize
     );
     plain_field!(
         /// `SO_MARK`.

@@ -30,6 +30,8 @@ pub enum Class {
 }
 
 /// Locks are no larger than they have to be: the kernel does not look for mistakes in their use.
+// Some compilers do not count a use in an assertion at build time.
+#[allow(dead_code)]
 pub const BARE: bool = size_of::<bindings::spinlock_t>() <= 4;
 
 /// Data behind a spin lock; softirqs are off while it is held.
@@ -65,11 +67,6 @@ impl<T> Spin<T> {
         // SAFETY: the lock is initialised.
         unsafe { bindings::mrs_spin_lock_bh(self.lock.get()) };
         SpinGuard(self)
-    }
-
-    /// The data, of which there is only one user.
-    pub fn get_mut(&mut self) -> &mut T {
-        self.data.get_mut()
     }
 }
 

@@ -10,7 +10,7 @@ use kernel::prelude::*;
 /// An array of slots that starts with `INLINE` of them, in place, and grows on the heap.
 ///
 /// It grows under spinlocks and in softirqs, hence without sleeping: growth may fail, and the store that
-/// asked decides what gives way. It never shrinks, except that [`GrowArray::shrink`] returns to the inline slots.
+/// asked decides what gives way. It never shrinks.
 pub struct GrowArray<T, const INLINE: usize> {
     inline: [T; INLINE],
     /// Empty while the inline slots do.
@@ -24,11 +24,6 @@ impl<T: Default, const INLINE: usize> GrowArray<T, INLINE> {
             inline: core::array::from_fn(|_| T::default()),
             heap: Heap::new(),
         }
-    }
-
-    /// Gives the heap memory back, and with it what its slots hold.
-    pub fn shrink(&mut self) {
-        self.heap = Heap::new();
     }
 }
 

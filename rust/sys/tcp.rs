@@ -245,11 +245,6 @@ impl<'a> Ssk<'a> {
         })
     }
 
-    /// Whether TCP has called, or we have tried: this context must not sleep.
-    pub fn in_softirq(&self) -> bool {
-        self.unlock != Unlock::Owner
-    }
-
     /// # Safety
     ///
     /// `sk` is a valid TCP socket whose lock the context holds for the chosen lifetime: TCP calls us.
@@ -301,10 +296,6 @@ impl<'a> Ssk<'a> {
         mss_cache: u32,
         /// Segments that one GSO packet carries.
         gso_segs: u16,
-        /// Retransmitted segments, in all.
-        total_retrans: u32,
-        /// Bytes acknowledged, in all.
-        bytes_acked: u64,
         /// When something last arrived, jiffies.
         rcv_tstamp: u32,
     }
@@ -314,13 +305,6 @@ impl<'a> Ssk<'a> {
     pub fn rcv_wscale(&self) -> u8 {
         // SAFETY: a valid TCP socket.
         unsafe { (*self.tp()).rx_opt.rcv_wscale() as u8 }
-    }
-
-    /// Window scale of what the peer announces.
-    #[inline]
-    pub fn snd_wscale(&self) -> u8 {
-        // SAFETY: a valid TCP socket.
-        unsafe { (*self.tp()).rx_opt.snd_wscale() as u8 }
     }
 
     /// Whether the send queue may take another packet (`SO_SNDBUF`, `TCP_NOTSENT_LOWAT`).
@@ -346,18 +330,6 @@ impl<'a> Ssk<'a> {
     pub fn queues_empty(&self) -> bool {
         // SAFETY: a valid, locked TCP socket.
         unsafe { bindings::mrs_tcp_queues_empty(self.sk.as_ptr()) }
-    }
-
-    /// The congestion window, segments.
-    pub fn cwnd(&self) -> u32 {
-        // SAFETY: a valid TCP socket.
-        unsafe { bindings::mrs_tcp_snd_cwnd(self.sk.as_ptr()) }
-    }
-
-    /// Segments in flight.
-    pub fn packets_in_flight(&self) -> u32 {
-        // SAFETY: a valid TCP socket.
-        unsafe { bindings::mrs_tcp_packets_in_flight(self.sk.as_ptr()) }
     }
 
     /// Bytes that one skb of the send queue takes at most.
@@ -474,13 +446,6 @@ impl<'a> Ssk<'a> {
     pub fn rcv_mss(&self) -> u32 {
         // SAFETY: a valid TCP socket.
         unsafe { (*self.icsk()).icsk_ack.rcv_mss as u32 }
-    }
-
-    /// Whether TCP takes the connection for one of requests and responses.
-    #[inline]
-    pub fn pingpong(&self) -> bool {
-        // SAFETY: a valid TCP socket.
-        unsafe { (*self.icsk()).icsk_ack.pingpong >= 3 }
     }
 
     /// Bytes of window that `space` bytes of buffer are worth, by TCP's measure of this connection.
@@ -615,11 +580,6 @@ impl<'a> Ssk<'a> {
         }
     }
 
-    /// Sets the largest receive and send buffers that TCP itself works with.
-    pub fn set_buffers(&mut self, rcvbuf: i32) {
-        self.sk.set_rcvbuf(rcvbuf);
-    }
-
     /// Starts to connect.
     ///
     /// # Errors
@@ -651,17 +611,6 @@ impl<'a> Ssk<'a> {
             }
         }
         !self.lacks_fin()
-    }
-
-    /// Forgets the connection, with a reset to the peer where one is due; the socket can be used again.
-    pub fn disconnect(&mut self) {
-        // SAFETY: the socket is locked; `disconnect` is `tcp_disconnect`.
-        unsafe {
-            let prot = (*self.sk.as_ptr()).__sk_common.skc_prot;
-            if let Some(disconnect) = (*prot).disconnect {
-                disconnect(self.sk.as_ptr(), 0);
-            }
-        }
     }
 }
 

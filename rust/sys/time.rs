@@ -52,12 +52,6 @@ impl Jiffies {
         self.0 as u64 * 1000 / HZ as u64
     }
 
-    /// This span in whole seconds, rounded down.
-    #[inline]
-    pub const fn as_secs(self) -> u64 {
-        (self.0 / HZ) as u64
-    }
-
     /// The point `span` after this one.
     #[inline]
     pub const fn after(self, span: Jiffies) -> Jiffies {

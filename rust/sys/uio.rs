@@ -31,11 +31,6 @@ impl<'a> Msg<'a> {
         self.0.msg_flags as u32
     }
 
-    /// Adds `MSG_*` flags for the caller to see.
-    pub fn add_flags(&mut self, flags: u32) {
-        self.0.msg_flags |= flags;
-    }
-
     /// Bytes of the user's buffers that are left.
     #[inline]
     pub fn remaining(&self) -> usize {
@@ -55,11 +50,6 @@ impl<'a> Msg<'a> {
         }
         // SAFETY: the kernel has copied `msg_namelen` bytes of address there.
         unsafe { SockAddr::from_ptr(self.0.msg_name.cast(), self.0.msg_namelen) }.ok()
-    }
-
-    /// No address is given back.
-    pub fn no_address(&mut self) {
-        self.0.msg_namelen = 0;
     }
 
     /// Copies up to `len` bytes from the user into page memory, accounted to `sk`, which is locked.

@@ -1,81 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Name spaces, netfilter, netlink, /proc and sysctl. */
 
-struct net *mrs_get_net(struct net *net)
-{
-	return get_net(net);
-}
-
-struct net *mrs_maybe_get_net(struct net *net)
-{
-	return maybe_get_net(net);
-}
-
-void mrs_put_net(struct net *net)
-{
-	put_net(net);
-}
-
-bool mrs_check_net(const struct net *net)
-{
-	return check_net(net);
-}
-
-bool mrs_net_eq(const struct net *a, const struct net *b)
-{
-	return net_eq(a, b);
-}
-
 void *mrs_net_generic(const struct net *net, unsigned int id)
 {
 	return net_generic(net, id);
 }
 
-struct net *mrs_dev_net(const struct net_device *dev)
-{
-	return dev_net(dev);
-}
-
-struct net *mrs_current_net(void)
-{
-	return current->nsproxy->net_ns;
-}
-
-/* Counters of other people's that this module moves. */
-
-void mrs_tcp_inc_stats(struct net *net, int field)
-{
-	TCP_INC_STATS(net, field);
-}
-
-void mrs_net_inc_stats(struct net *net, int field)
-{
-	NET_INC_STATS(net, field);
-}
-
-void mrs_tcp_dec_stats(struct net *net, int field)
-{
-	TCP_DEC_STATS(net, field);
-}
-
-/* Devices. */
-
-void mrs_dev_put(struct net_device *dev)
-{
-	dev_put(dev);
-}
-
-void mrs_dev_hold(struct net_device *dev)
-{
-	dev_hold(dev);
-}
-
 /* Netlink. */
-
-struct sk_buff *mrs_nlmsg_new(size_t payload, gfp_t flags)
-{
-	return nlmsg_new(payload, flags);
-}
 
 void mrs_nlmsg_free(struct sk_buff *skb)
 {
@@ -90,11 +21,6 @@ void *mrs_nla_data(const struct nlattr *nla)
 int mrs_nla_len(const struct nlattr *nla)
 {
 	return nla_len(nla);
-}
-
-int mrs_nla_type(const struct nlattr *nla)
-{
-	return nla_type(nla);
 }
 
 int mrs_nla_parse_nested_deprecated(struct nlattr **tb, int maxtype, const struct nlattr *nla,
@@ -182,32 +108,7 @@ void mrs_genl_info_missing_attr(struct genl_info *info, const struct nlattr *nes
 	NL_SET_ERR_ATTR_MISS(info->extack, (struct nlattr *)nest, type);
 }
 
-int mrs_nla_put_in_addr(struct sk_buff *skb, int attrtype, u32 addr)
-{
-	return nla_put_in_addr(skb, attrtype, (__force __be32)addr);
-}
-
-struct user_namespace *mrs_netlink_user_ns(const struct sk_buff *skb)
-{
-	return sk_user_ns(NETLINK_CB(skb).sk);
-}
-
-u32 mrs_netlink_portid(const struct sk_buff *skb)
-{
-	return NETLINK_CB(skb).portid;
-}
-
 /* Sequence files. */
-
-void mrs_seq_puts(struct seq_file *m, const char *s)
-{
-	seq_puts(m, s);
-}
-
-struct net *mrs_seq_file_single_net(struct seq_file *seq)
-{
-	return seq_file_single_net(seq);
-}
 
 /* Whether another line about the network may be logged; a macro where there is no printk. */
 bool mrs_net_ratelimit(void)

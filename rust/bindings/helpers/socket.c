@@ -24,11 +24,6 @@ void mrs_lock_sock(struct sock *sk)
 	lock_sock(sk);
 }
 
-void mrs_lock_sock_nested(struct sock *sk)
-{
-	lock_sock_nested(sk, SINGLE_DEPTH_NESTING);
-}
-
 bool mrs_slock_bh_unowned(struct sock *sk)
 {
 	spin_lock_bh(&sk->sk_lock.slock);
@@ -48,16 +43,6 @@ void mrs_sunlock_bh(struct sock *sk)
 void mrs_bh_unlock(struct sock *sk)
 {
 	bh_unlock_sock(sk);
-}
-
-void mrs_bh_disable(void)
-{
-	local_bh_disable();
-}
-
-void mrs_bh_enable(void)
-{
-	local_bh_enable();
 }
 
 static struct lock_class_key mrs_msk_keys[2], mrs_mslock_keys[2];
@@ -141,11 +126,6 @@ void mrs_set_nospace(struct sock *sk)
 {
 	if (sk->sk_socket)
 		set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
-}
-
-void mrs_clear_async_nospace(struct sock *sk)
-{
-	sk_clear_bit(SOCKWQ_ASYNC_NOSPACE, sk);
 }
 
 void mrs_set_async_nospace(struct sock *sk)
@@ -235,11 +215,6 @@ void mrs_poll_wait(struct file *file, struct socket *sock, struct poll_table_str
 
 /* ---- memory ---- */
 
-bool mrs_wmem_schedule(struct sock *sk, int size)
-{
-	return sk_wmem_schedule(sk, size);
-}
-
 /* @size more bytes in the send queue, already scheduled; or fewer. */
 void mrs_wmem_add(struct sock *sk, int size)
 {
@@ -264,16 +239,6 @@ void mrs_memory_allocated_add(struct sock *sk, int pages)
 		sk_memory_allocated_sub(sk, -pages);
 }
 
-/* 0: plenty, 1: pressure, 2: over the hard limit. */
-int mrs_memory_level(struct sock *sk)
-{
-	long allocated = sk_memory_allocated(sk);
-
-	if (allocated <= sk_prot_mem_limits(sk, 0))
-		return 0;
-	return allocated <= sk_prot_mem_limits(sk, 2) ? 1 : 2;
-}
-
 void mrs_sockets_allocated(struct sock *sk, bool more)
 {
 	if (more)
@@ -290,11 +255,6 @@ int mrs_wmem_default(struct sock *sk)
 int mrs_rmem_default(struct sock *sk)
 {
 	return READ_ONCE(sock_net(sk)->ipv4.sysctl_tcp_rmem[1]);
-}
-
-int mrs_wmem_max(struct sock *sk)
-{
-	return READ_ONCE(sock_net(sk)->ipv4.sysctl_tcp_wmem[2]);
 }
 
 int mrs_rmem_max(struct sock *sk)
@@ -336,11 +296,6 @@ int mrs_copy_to_frag(struct sock *sk, struct msghdr *msg, int len,
 void mrs_put_page(struct page *page)
 {
 	put_page(page);
-}
-
-void mrs_get_page(struct page *page)
-{
-	get_page(page);
 }
 
 void *mrs_page_address(struct page *page)
@@ -525,13 +480,6 @@ int mrs_tcp_win_from_space(const struct sock *sk, int space)
 	return tcp_win_from_space(sk, space);
 }
 
-void mrs_tcp_enter_quickack(struct sock *sk)
-{
-	struct inet_connection_sock *icsk = inet_csk(sk);
-
-	icsk->icsk_ack.pending |= ICSK_ACK_SCHED | ICSK_ACK_NOW;
-}
-
 /* ---- request sockets ---- */
 
 /* @req, whose child @child was made, must not be put into the accept queue. */
@@ -707,16 +655,6 @@ unsigned int mrs_cpu(void)
 unsigned int mrs_nr_cpus(void)
 {
 	return nr_cpu_ids;
-}
-
-unsigned int mrs_jiffies(void)
-{
-	return (u32)jiffies;
-}
-
-unsigned long mrs_jiffies_long(void)
-{
-	return jiffies;
 }
 
 /* ---- headers that were moved by hand ---- */
@@ -1027,12 +965,6 @@ void mrs_sk_destruct(struct sock *sk)
 	inet_sock_destruct(sk);
 }
 
-/* A child starts in the queue of its listener, where no file knows it. */
-void mrs_sock_alive(struct sock *sk)
-{
-	sock_reset_flag(sk, SOCK_DEAD);
-}
-
 void mrs_sock_unset_flag(struct sock *sk, enum sock_flags flag)
 {
 	sock_reset_flag(sk, flag);
@@ -1118,11 +1050,6 @@ void mrs_sock_attach_nobody(struct sock *sk)
 	rcu_assign_pointer(sk->sk_wq, &mrs_nobody->wq);
 	sk_set_socket(sk, mrs_nobody);
 	write_unlock_bh(&sk->sk_callback_lock);
-}
-
-int mrs_sock_outq(const struct sock *sk)
-{
-	return READ_ONCE(tcp_sk(sk)->write_seq) - READ_ONCE(tcp_sk(sk)->snd_una);
 }
 
 int mrs_tcp_space_from_win(const struct sock *sk, int win)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Per-CPU memory, delayed work, references, registers. */
+/* Per-CPU memory, delayed work, registers. */
 
 void __percpu *mrs_alloc_percpu(size_t size, size_t align, gfp_t gfp)
 {
@@ -36,9 +36,4 @@ bool mrs_schedule_delayed_work(struct delayed_work *work, unsigned long delay)
 unsigned long mrs_regs_first_argument(struct pt_regs *regs)
 {
 	return regs_get_kernel_argument(regs, 0);
-}
-
-void mrs___sock_put(struct sock *sk)
-{
-	__sock_put(sk);
 }

@@ -173,12 +173,6 @@ impl TcpRst {
     pub const WIRE_LEN: u8 = 4;
     /// "T": the condition is transient, the same path may be tried again later.
     pub const TRANSIENT: u8 = 0x01;
-    /// "W": reserved.
-    pub const W: u8 = 0x02;
-    /// "V": reserved.
-    pub const V: u8 = 0x04;
-    /// "U": reserved.
-    pub const U: u8 = 0x08;
 
     /// Whether the sender says that the path may be tried again.
     #[inline]

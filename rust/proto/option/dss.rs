@@ -71,15 +71,6 @@ pub struct DssMap {
     pub csum: Option<u16>,
 }
 
-impl DssMap {
-    /// Whether this is the infinite mapping: everything from here on is as in plain TCP (RFC 8684
-    /// section 3.7).
-    #[inline]
-    pub const fn is_infinite(&self) -> bool {
-        self.len == 0
-    }
-}
-
 /// DSS: a DATA_ACK, a mapping, both or neither.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Dss {

@@ -303,7 +303,7 @@ fn tcprst_says_why() {
         let reason = RstReason::from_code(code);
         assert_eq!(reason.code(), code);
         let rst = TcpRst {
-            flags: TcpRst::TRANSIENT | TcpRst::U,
+            flags: TcpRst::TRANSIENT | 0x08,
             reason,
         };
         assert!(rst.is_transient());

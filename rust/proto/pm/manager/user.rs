@@ -2,15 +2,10 @@
 
 //! What a path manager in user space asks for: it decides, and this keeps the books.
 
-use super::super::{Action, Address, Families, Signal};
+use super::super::{Action, Address, Signal};
 use super::{Out, PathManager, View};
 
 impl PathManager {
-    /// Which addresses the connection's subflows may have.
-    pub const fn families(&self) -> Families {
-        self.families
-    }
-
     /// `addr` without its port, if that is the connection's.
     pub fn without_own_port(&self, addr: &Address) -> Address {
         if addr.port() == self.local.port() {
