@@ -38,10 +38,12 @@ module_sync()
 		"$TOP/" "$1/"
 }
 
+# What rustc warns of is an error here, where it is always the same rustc. scripts/kdir builds with
+# any other, whose warnings nobody knows.
 module_build()
 {
 	"$TOP/scripts/in-root" "$(root_dir)" make -C "$(kernel_dir "$1")" M="$2" LLVM=1 \
-		-j"$(nproc)" ${V:+V="$V"} modules
+		KRUSTFLAGS=-Dwarnings -j"$(nproc)" ${V:+V="$V"} modules
 	touch "$2/mptcp.ko"
 }
 
