@@ -192,12 +192,31 @@ fn next(guard: &mut Guard<'_, Msk>, refused: u32) -> Option<Job> {
     trace::decided(sk.state_of(), inner, candidates, asked, pick);
     let pick = pick?;
     let index = pick.id as usize;
+    let mut bytes = full(pick.burst, mss[index]).min(unsent);
+    if window < bytes {
+        let una = inner.tx.una();
+        bytes = whole(window, shared.wnd_end.get().since(una) as u64, mss[index]);
+        if bytes == 0 {
+            if una != nxt {
+                // What is on its way will open the window.
+                return None;
+            }
+            bytes = window;
+        }
+    }
     Some(Job {
         index,
         from: nxt,
-        bytes: full(pick.burst, mss[index]).min(unsent),
+        bytes,
         again: false,
     })
+}
+
+/// Of the `window` that is left, what is worth filling: whole segments, or halves of `all` of it where it is smaller than
+/// two (RFC 1122 section 4.2.3.4).
+fn whole(window: u64, all: u64, mss: u32) -> u64 {
+    let unit = u64::from(mss).min(all / 2).max(1);
+    window - window % unit
 }
 
 /// `burst`, as whole segments.

@@ -59,7 +59,11 @@ impl<C: Connection> Subflow<C> {
         let cap = if ssk.gso_segs() > 1 {
             ssk.burst().min(RECORD_MAX)
         } else {
-            RECORD_MAX
+            // Whole segments: what is left of the stream may go elsewhere, and a short one be held back.
+            match RECORD_MAX % ssk.mss_cache().max(1) {
+                RECORD_MAX => RECORD_MAX,
+                rest => RECORD_MAX - rest,
+            }
         };
         let end = Ssn(ssk.write_seq());
         let sent = Ssn(ssk.snd_nxt());

@@ -116,25 +116,26 @@ def judge_all(paths):
 
 
 class Watch:
-    """Records what leaves over `links` of this host, until it is asked."""
+    """Records what leaves over `links` of this host, or of the namespace `host`, until it is asked."""
 
-    def __init__(self, links):
+    def __init__(self, links, host=None):
+        inside = ["ip", "netns", "exec", host] if host else []
         self.folder = tempfile.mkdtemp(prefix="wire-")
         self.paths = [os.path.join(self.folder, link) for link in links]
-        self.runs = [subprocess.Popen(["tcpdump", "-i", link, "-Q", "out", "-s", str(SNAP), "-B", "8192", "-U", "-w", path,
-                                       "tcp"], stderr=subprocess.PIPE, text=True)
+        self.runs = [subprocess.Popen([*inside, "tcpdump", "-i", link, "-Q", "out", "-s", str(SNAP), "-B", "8192", "-U",
+                                       "-w", path, "tcp"], stderr=subprocess.PIPE, text=True)
                      for link, path in zip(links, self.paths)]
         for run in self.runs:
             while "listening" not in (line := run.stderr.readline()):
                 if not line:
                     raise OSError(f"tcpdump does not listen: it ended with {run.wait()}")
 
-    def end(self):
-        """Stops. Gives what judge_all() says."""
+    def end(self, judge=judge_all):
+        """Stops. Gives what `judge` says of the recordings."""
         for run in self.runs:
             run.terminate()
             run.communicate()
-        told = judge_all(self.paths)
+        told = judge(self.paths)
         for path in self.paths:
             os.unlink(path)
         os.rmdir(self.folder)

@@ -23,6 +23,7 @@ import dropped  # noqa: E402
 import small  # noqa: E402
 import tap  # noqa: E402
 import windows  # noqa: E402
+import wire  # noqa: E402
 from tap import equal, expect  # noqa: E402
 from world import (CLIENT, MIB, PATH, SERVER, SLOW, SLOWER, TESTS, Hosts, on, over, sound, subflows,  # noqa: E402
                    test, transfer)
@@ -72,6 +73,29 @@ def asymmetric():
         expect(client["seconds"] < size / (0.9 * 15e6 * 1448 / 1514), f"it took {client['seconds']} s")
     # And both ways at once, every byte all the same.
     sound(transfer(16 * MIB), 16 * MIB)
+
+
+def lengths(recordings):
+    """Of each segment with data in some recordings, how much that is."""
+    return [length for path in recordings for _, _, length in wire.read(path) if length]
+
+
+@test("a stream over two paths goes in whole segments")
+def segments():
+    # TCP may keep a short one until something is acknowledged: what went the other way would wait for it at the peer.
+    hosts = Hosts(["delay 10ms rate 100mbit limit 1000", "delay 50ms rate 20mbit limit 1000"])
+    links = [f"eth{number}" for number in hosts.links]
+    for link in links:
+        # What TSO leaves together would count as one.
+        on(CLIENT, "ip", "link", "set", link, "gso_max_segs", "1")
+    watch = wire.Watch(links, CLIENT)
+    sound(transfer(8 * MIB, server_words=("--size", "1000", "--rcvbuf", "300000")), (8 * MIB, 1000))
+    # What waits in its ring tcpdump reads once a second.
+    time.sleep(2)
+    sent = watch.end(lengths)
+    expect(len(sent) > 8 * MIB // 1500, f"{len(sent)} segments were seen")
+    short = sum(length < max(sent) for length in sent)
+    expect(short < len(sent) // 200, f"{short} of {len(sent)} segments are short")
 
 
 @test("in turn, each subflow carries its part")
