@@ -105,6 +105,7 @@ impl<C: Connection> SubflowOps for Subflow<C> {
             self.on_oddity(ssk, conn);
         }
         conn.after_ack(ssk, self);
+        self.let_tail_go(ssk, conn.shared());
         self.acknowledge(ssk);
     }
 

@@ -6,6 +6,7 @@
 //! are queued. No packet of TCP's queue may hold bytes of two records: before a new one begins, the tail
 //! of the queue is sealed. While a record's first byte was not sent, it may still grow.
 
+use super::shared::{self, Shared};
 use super::{flag, Connection, Subflow};
 use crate::observe::trace::How;
 use crate::proto::checksum::Checksum;
@@ -181,6 +182,19 @@ impl<C: Connection> Subflow<C> {
     pub(super) fn forget_acked(&self, ssk: &mut Ssk<'_>, data_una: Dsn) {
         let una = Ssn(ssk.snd_una());
         ulp::locked::<Self, _>(ssk, |locked| locked.tx.retire(una, data_una));
+    }
+
+    /// TCP may hold back the end of what is queued, hoping for more (Nagle's algorithm). If the stream goes on elsewhere
+    /// none will come, and all the rest waits for these bytes at the peer: they are not the end of anything.
+    #[inline]
+    pub(super) fn let_tail_go(&self, ssk: &mut Ssk<'_>, shared: &Shared) {
+        if !shared.is(shared::flag::MULTI) || !ssk.holds_back() {
+            return;
+        }
+        let last = ulp::locked::<Self, _>(ssk, |locked| locked.tx.last().copied()).flatten();
+        if last.is_some_and(|last| last.end_dsn().before(shared.snd_nxt.get())) {
+            ssk.let_go();
+        }
     }
 
     /// Adds to `to` what this subflow was given of `sent`, which is what the connection has sent and the peer's has not

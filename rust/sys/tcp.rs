@@ -378,6 +378,21 @@ impl<'a> Ssk<'a> {
         unsafe { bindings::mrs_tcp_seal_tail(self.sk.as_ptr()) }
     }
 
+    /// Whether TCP may wait, with a short segment at the end of its queue, for more to send or for an ACK (RFC 1122
+    /// section 4.2.3.4, or `TCP_CORK`).
+    #[inline]
+    pub fn holds_back(&self) -> bool {
+        self.write_seq() != self.snd_nxt()
+            // SAFETY: the socket is locked.
+            && unsafe { bindings::mrs_tcp_holds_back(self.sk.as_ptr()) }
+    }
+
+    /// What is queued now does not wait for more: it leaves with the next ACK that comes.
+    pub fn let_go(&mut self) {
+        // SAFETY: the socket is locked.
+        unsafe { bindings::mrs_tcp_let_go(self.sk.as_ptr()) }
+    }
+
     /// From now on, data that arrives does not have TCP send an ACK at once, but after its delay: whoever takes
     /// the data out of TCP's queue as it comes sends one when that is due, see [`Self::ack_overdue`]. What TCP
     /// acknowledges at once for other reasons (data out of order, the first segments, a FIN) it still does.

@@ -448,6 +448,20 @@ void mrs_tcp_seal_tail(struct sock *sk)
 		TCP_SKB_CB(skb)->eor = 1;
 }
 
+/* Whether Nagle's algorithm, or a cork, may keep what is queued. */
+bool mrs_tcp_holds_back(const struct sock *sk)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+
+	return tp->nonagle != TCP_NAGLE_OFF && !(tp->nonagle & TCP_NAGLE_PUSH);
+}
+
+/* The next push of TCP, with the next ACK at the latest, sends it. */
+void mrs_tcp_let_go(struct sock *sk)
+{
+	tcp_sk(sk)->nonagle |= TCP_NAGLE_PUSH;
+}
+
 bool mrs_tcp_queues_empty(struct sock *sk)
 {
 	return tcp_rtx_and_write_queues_empty(sk);
