@@ -8,6 +8,7 @@ use crate::bindings;
 use crate::subflow::flag as sub_flag;
 use crate::subflow::shared::flag;
 use crate::sys::errno::{enobufs, eopnotsupp};
+use crate::sys::glance::Glance;
 use crate::sys::msock::{Guard, SockOf};
 use crate::sys::sock::{state, SEND_SHUTDOWN};
 use crate::sys::uio::Msg;
@@ -158,16 +159,42 @@ pub(super) fn clean(guard: &mut Guard<'_, Msk>) {
     }
 }
 
-/// Lets the send buffer grow with the subflows', which TCP tunes: it holds what all of them have under way.
+/// Lets the send buffer grow with the subflows', which TCP tunes: it holds what all of them have under way. If
+/// somebody waits for room although all that there is was sent, it holds what the slowest one keeps the others from.
 pub(super) fn grow_sndbuf(guard: &mut Guard<'_, Msk>) {
     let sk = guard.sk();
     if sk.userlocks() & bindings::SOCK_SNDBUF_LOCK as u8 != 0 {
         return;
     }
     let subs = guard.inner().subs.iter();
-    let want = subs.fold(0i32, |sum, sub| sum.saturating_add(sub.ssk.sndbuf()));
+    let mut want = subs.fold(0i32, |sum, sub| sum.saturating_add(sub.ssk.sndbuf()));
+    let waits = guard.inner().tx.unsent() == 0 && sk.state_of().shared().is(flag::NO_SPACE);
+    if waits && !sk.under_pressure() {
+        want = want.max(span(guard));
+    }
     if want > sk.sndbuf() {
         sk.set_sndbuf(want);
         poll::room_made(guard);
     }
+}
+
+/// Twice what all subflows send in the longest of their round trips, bytes: the others go on while what they have sent
+/// waits for that one at the peer (RFC 6182 section 5.3). As much as TCP would let all of them have, at most.
+fn span(guard: &mut Guard<'_, Msk>) -> i32 {
+    let most = guard.sk().wmem_max();
+    let subs = guard.inner().subs.as_slice();
+    if subs.len() < 2 {
+        return 0;
+    }
+    let (mut rate, mut longest) = (0u64, 0u32);
+    for sub in subs.iter().filter(|sub| place::usable(sub)) {
+        let path = Glance::at(&sub.ssk).path();
+        let window = u64::from(path.cwnd).saturating_mul(1_000_000);
+        let each = window.checked_div(path.srtt_us.into()).unwrap_or(0);
+        rate = rate.saturating_add(each);
+        longest = longest.max(path.srtt_us);
+    }
+    let span = rate.saturating_mul(u64::from(longest) * 2) / 1_000_000;
+    let most = most.saturating_mul(subs.len() as i32);
+    i32::try_from(span).unwrap_or(i32::MAX).min(most)
 }

@@ -120,7 +120,6 @@ impl Connection for ConnRef {
         let sk = self.sk();
         if let Some(mut guard) = sk.lock_softirq(note::LOOK) {
             send::clean(&mut guard);
-            send::grow_sndbuf(&mut guard);
             if shared.is(flag::PENDING) {
                 let held = place::Held { ssk, ctx: subflow };
                 place::distribute(&mut guard, Some(held), false);
@@ -134,6 +133,7 @@ impl Connection for ConnRef {
                     }
                 }
             }
+            send::grow_sndbuf(&mut guard);
         }
     }
 

@@ -233,6 +233,12 @@ impl Sock {
         }
     }
 
+    /// Whether TCP's memory is short, in all sockets or in the memory group of this one.
+    pub fn under_pressure(&self) -> bool {
+        // SAFETY: the socket is valid.
+        unsafe { bindings::mrs_tcp_under_pressure(self.as_ptr()) }
+    }
+
     /// Counts `pages` more (or fewer) of TCP's memory, in all sockets.
     pub fn memory_add(&self, pages: i32) {
         // SAFETY: the socket is valid.
@@ -255,6 +261,12 @@ impl Sock {
     pub fn wmem_default(&self) -> i32 {
         // SAFETY: the socket is valid.
         unsafe { bindings::mrs_wmem_default(self.as_ptr()) }
+    }
+
+    /// What a send buffer may grow to by itself in the namespace, bytes.
+    pub fn wmem_max(&self) -> i32 {
+        // SAFETY: the socket is valid.
+        unsafe { bindings::mrs_wmem_max(self.as_ptr()) }
     }
 
     /// Whether the namespace lets receive buffers grow (`net.ipv4.tcp_moderate_rcvbuf`).

@@ -252,6 +252,16 @@ int mrs_wmem_default(struct sock *sk)
 	return READ_ONCE(sock_net(sk)->ipv4.sysctl_tcp_wmem[1]);
 }
 
+int mrs_wmem_max(struct sock *sk)
+{
+	return READ_ONCE(sock_net(sk)->ipv4.sysctl_tcp_wmem[2]);
+}
+
+bool mrs_tcp_under_pressure(const struct sock *sk)
+{
+	return tcp_under_memory_pressure(sk);
+}
+
 int mrs_rmem_default(struct sock *sk)
 {
 	return READ_ONCE(sock_net(sk)->ipv4.sysctl_tcp_rmem[1]);
