@@ -20,8 +20,8 @@ PARTS = {"equal": ("two equal links are filled", 0.95), "asymmetric": ("a fast a
 DEAD = {"dies": "the stream stalls for less than a second when one of two links dies",
         "dies, slow": "... and when the links are slow"}
 STALL = 1.0
-# Repeated runs differ by so much.
-NOISE = 0.02
+# Repeated runs, by a clock of instructions, differ by so much.
+NOISE = 0.002
 
 
 def main():
