@@ -4,7 +4,7 @@
 
 use crate::framework::Test;
 use crate::msk::token::{find, new_key, TOKENS};
-use crate::proto::crypto::token_of;
+use crate::proto::crypto::derive;
 use crate::sys::sha256::KernelSha256;
 use crate::{expect, expect_eq, require, suite};
 use kernel::prelude::*;
@@ -65,7 +65,7 @@ fn new_keys_have_tokens_of_their_own(test: &Test) {
     let _table = require!(test, Table::new());
     for _ in 0..1000 {
         let (key, derived) = require!(test, new_key());
-        expect_eq!(test, derived.token, token_of::<KernelSha256>(key));
+        expect_eq!(test, derived, derive::<KernelSha256>(key));
         expect_eq!(test, TOKENS.reserve(derived.token), Err(EEXIST));
     }
 }

@@ -361,7 +361,7 @@ impl Manager {
     /// The ID by which the peer is to know a local address. None: there is no room for another one.
     pub fn local_id(&self, net: &Net, addr: &Address, ifindex: i32) -> Option<u8> {
         let mut inner = self.inner.lock();
-        // As `PathManager::is_first`, with paths or without.
+        // The first subflow's, with paths or without.
         if addr.ip() == inner.local.ip() {
             return Some(0);
         }
@@ -445,7 +445,7 @@ impl Manager {
             add_addr_signal: path.add_addr_signaled(),
             add_addr_accepted: path.add_addr_accepted(),
             local_addr_used: if self.is_user() {
-                paths.user.len()
+                paths.user.count()
             } else {
                 path.local_addr_used()
             },

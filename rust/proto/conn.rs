@@ -7,7 +7,6 @@
 //!
 //! Once a connection has fallen back, the one subflow's FIN takes over.
 
-use super::crypto::Key;
 use super::seq::Dsn;
 
 /// The state of a connection.
@@ -63,7 +62,7 @@ impl Actions {
     pub const EOF: Self = Self::of(1 << 1);
     /// Say the DATA_ACK at once.
     pub const SEND_ACK: Self = Self::of(1 << 2);
-    /// A DATA_FIN is to be sent as soon as all data is: see [`Conn::data_fin`].
+    /// A DATA_FIN is to be sent as soon as all data is.
     pub const SEND_DATA_FIN: Self = Self::of(1 << 3);
     /// Close the sending side of the subflows once their data is sent (plain FINs).
     pub const SHUTDOWN_SUBFLOWS: Self = Self::of(1 << 4);
@@ -156,12 +155,6 @@ impl Conn {
         self.state
     }
 
-    /// Whether data may be queued.
-    #[inline]
-    pub const fn may_send(&self) -> bool {
-        matches!(self.state, State::Established | State::CloseWait)
-    }
-
     /// Whether the peer may still send data.
     #[inline]
     pub const fn may_receive(&self) -> bool {
@@ -169,16 +162,6 @@ impl Conn {
             self.state,
             State::Established | State::FinWait1 | State::FinWait2
         )
-    }
-
-    /// The DATA_FIN to say in outgoing options: it is decided, not acknowledged, and everything before
-    /// it was sent, `snd_nxt` being the number behind the last byte sent.
-    #[inline]
-    pub fn data_fin(&self, snd_nxt: Dsn) -> Option<Dsn> {
-        if self.fallback || !self.fin_pending() {
-            return None;
-        }
-        self.snd_fin.filter(|&fin| snd_nxt.at_or_after(fin))
     }
 
     /// Whether a DATA_FIN was decided and not acknowledged.
@@ -294,15 +277,6 @@ impl Conn {
         }
     }
 
-    /// The number behind the peer's DATA_FIN, if it was reached: the last DATA_ACK of all.
-    #[inline]
-    pub const fn rcv_end(&self) -> Option<Dsn> {
-        match self.rcv_fin {
-            PeerFin::Reached(end) => Some(end),
-            _ => None,
-        }
-    }
-
     /// The subflow of a connection that fell back has read the peer's FIN.
     pub fn on_subflow_fin(&mut self) -> Actions {
         if self.fallback && self.may_receive() {
@@ -321,15 +295,8 @@ impl Conn {
         })
     }
 
-    /// MP_FASTCLOSE arrived with `key`; `local_key` is the one it must have (RFC 8684 section 3.5).
-    pub fn on_fastclose(&mut self, key: Key, local_key: Key) -> Actions {
-        if key != local_key || self.fallback {
-            return Actions::NONE;
-        }
-        self.on_reset()
-    }
-
-    /// The connection is reset: by MP_FASTCLOSE, or by the RST of the subflow of one that fell back.
+    /// The connection is reset: by an MP_FASTCLOSE with the right key (RFC 8684 section 3.5), or by the RST of the
+    /// subflow of one that fell back.
     pub fn on_reset(&mut self) -> Actions {
         let error = match self.state {
             State::Close => return Actions::NONE,

@@ -56,46 +56,22 @@ pub fn derive<H: Sha256>(key: Key) -> Derived {
     }
 }
 
-/// The token of `key`; see [`derive()`].
-pub fn token_of<H: Sha256>(key: Key) -> u32 {
-    derive::<H>(key).token
-}
-
-/// The initial data sequence number of `key`; see [`derive()`].
-pub fn idsn_of<H: Sha256>(key: Key) -> Dsn {
-    derive::<H>(key).idsn
-}
-
 /// SHA-256's block, in bytes.
 const BLOCK: usize = 64;
 
-/// The longest message that [`hmac`] takes, in bytes.
-pub const HMAC_MSG_MAX: usize = 160;
-
-/// HMAC-SHA256 of the concatenated `parts` (RFC 2104). A key may have any length.
-///
-/// [`None`] if the message is longer than [`HMAC_MSG_MAX`].
-pub fn hmac<H: Sha256>(key: &[u8], parts: &[&[u8]]) -> Option<[u8; 32]> {
-    let mut msg = [0; HMAC_MSG_MAX];
-    let mut len = 0usize;
-    for part in parts {
-        let end = len.checked_add(part.len())?;
-        msg.get_mut(len..end)?.copy_from_slice(part);
-        len = end;
-    }
-    Some(hmac_filled::<H>(key, msg.get(..len)?))
-}
+/// The longest message that [`hmac`] takes, in bytes. The examples of RFC 4231 need that much.
+const HMAC_MSG_MAX: usize = 160;
 
 /// [`hmac`] of a message whose length is known to fit.
 fn hmac_array<H: Sha256, const N: usize>(key: &[u8], msg: &[u8; N]) -> [u8; 32] {
     const {
         assert!(N <= HMAC_MSG_MAX);
     }
-    hmac_filled::<H>(key, msg)
+    hmac::<H>(key, msg)
 }
 
-/// HMAC-SHA256; `msg` has at most [`HMAC_MSG_MAX`] bytes.
-fn hmac_filled<H: Sha256>(key: &[u8], msg: &[u8]) -> [u8; 32] {
+/// HMAC-SHA256 (RFC 2104); `msg` has at most [`HMAC_MSG_MAX`] bytes. A key may have any length.
+fn hmac<H: Sha256>(key: &[u8], msg: &[u8]) -> [u8; 32] {
     let mut block = [0; BLOCK];
     if key.len() > BLOCK {
         copy(&mut block, &H::sha256(key));

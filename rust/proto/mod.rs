@@ -19,8 +19,9 @@
 //! - **No allocation.** A store that cannot grow says so, and the caller decides what gives way.
 
 #![forbid(unsafe_code)]
-// In the module this is one private tree among others, and some of it is there for the tests on the host alone.
-#![cfg_attr(CONFIG_RUST, allow(dead_code, unreachable_pub, unused_imports))]
+// In the module this is one private tree among others. What only tests on the host need is not in it: that is
+// under cfg(not(CONFIG_RUST)).
+#![cfg_attr(CONFIG_RUST, allow(unreachable_pub))]
 // A panic in the kernel is a crash. Tests may, the code may not.
 #![cfg_attr(
     not(test),

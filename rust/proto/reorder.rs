@@ -50,7 +50,8 @@ impl<P> Default for Run<P> {
 }
 
 impl<P: Payload> Run<P> {
-    /// Its first byte.
+    /// Its first byte, for tests on the host.
+    #[cfg(not(CONFIG_RUST))]
     pub fn dsn(&self) -> Dsn {
         self.dsn
     }
@@ -91,7 +92,6 @@ pub enum Insert<P> {
 pub struct Reorder<P, S> {
     /// In the order of their numbers, with a hole between each two.
     runs: Ring<Run<P>, S>,
-    bytes: u64,
 }
 
 impl<P: Payload, S: Storage<Run<P>>> Reorder<P, S> {
@@ -99,7 +99,6 @@ impl<P: Payload, S: Storage<Run<P>>> Reorder<P, S> {
     pub const fn new(slots: S) -> Self {
         Self {
             runs: Ring::new(slots),
-            bytes: 0,
         }
     }
 
@@ -180,7 +179,6 @@ impl<P: Payload, S: Storage<Run<P>>> Reorder<P, S> {
             }
             self.remove(at);
         }
-        let added = payload.len() as u64;
         if left {
             let run = self.runs.get_mut(at.saturating_sub(1));
             if let Some(head) = run.and_then(|run| run.payload.as_mut()) {
@@ -195,7 +193,6 @@ impl<P: Payload, S: Storage<Run<P>>> Reorder<P, S> {
                 return run.payload.map_or(Insert::Duplicate, Insert::NoSpace);
             }
         }
-        self.bytes = self.bytes.wrapping_add(added);
         Insert::Queued {
             tail,
             merged: merged || left,
@@ -237,21 +234,7 @@ impl<P: Payload, S: Storage<Run<P>>> Reorder<P, S> {
     }
 
     fn remove(&mut self, index: usize) -> Option<P> {
-        let payload = self.runs.remove(index)?.payload?;
-        self.bytes = self.bytes.wrapping_sub(payload.len() as u64);
-        Some(payload)
-    }
-
-    /// Bytes held.
-    #[inline]
-    pub const fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Runs held: the number of holes in front of received data.
-    #[inline]
-    pub const fn runs(&self) -> usize {
-        self.runs.len()
+        self.runs.remove(index)?.payload
     }
 
     /// Whether nothing is held.
@@ -260,20 +243,10 @@ impl<P: Payload, S: Storage<Run<P>>> Reorder<P, S> {
         self.runs.is_empty()
     }
 
-    /// The runs, in order.
+    /// The runs, in order, for tests on the host: one for each hole in front of received data.
+    #[cfg(not(CONFIG_RUST))]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Run<P>> {
         self.runs.iter()
-    }
-
-    /// The data sequence number behind the last byte held.
-    pub fn end(&self) -> Option<Dsn> {
-        self.runs.back().map(Run::end)
-    }
-
-    /// Drops everything.
-    pub fn clear(&mut self) {
-        self.runs.clear();
-        self.bytes = 0;
     }
 }
 

@@ -56,32 +56,6 @@ macro_rules! serial {
             pub const fn at_or_after(self, other: Self) -> bool {
                 !self.before(other)
             }
-
-            /// The later of the two.
-            #[inline]
-            pub const fn max(self, other: Self) -> Self {
-                if self.before(other) {
-                    other
-                } else {
-                    self
-                }
-            }
-
-            /// The earlier of the two.
-            #[inline]
-            pub const fn min(self, other: Self) -> Self {
-                if self.after(other) {
-                    other
-                } else {
-                    self
-                }
-            }
-
-            /// Whether `self` is one of the `len` numbers that start at `start`.
-            #[inline]
-            pub const fn within(self, start: Self, len: $unsigned) -> bool {
-                self.0.wrapping_sub(start.0) < len
-            }
         }
     };
 }
@@ -110,10 +84,24 @@ impl Dsn {
         Dsn(reference.0.wrapping_add(distance as i64 as u64))
     }
 
-    /// The low 32 bits: the 4-byte form on the wire.
+    /// The later of the two.
     #[inline]
-    pub const fn low32(self) -> u32 {
-        self.0 as u32
+    pub const fn max(self, other: Dsn) -> Dsn {
+        if self.before(other) {
+            other
+        } else {
+            self
+        }
+    }
+
+    /// The earlier of the two.
+    #[inline]
+    pub const fn min(self, other: Dsn) -> Dsn {
+        if self.after(other) {
+            other
+        } else {
+            self
+        }
     }
 }
 
@@ -129,6 +117,12 @@ impl Ssn {
     #[inline]
     pub const fn absolute(isn: Ssn, relative: u32) -> Ssn {
         isn.add(relative)
+    }
+
+    /// Whether this is one of the `len` numbers that start at `start`.
+    #[inline]
+    pub const fn within(self, start: Ssn, len: u32) -> bool {
+        self.relative(start) < len
     }
 }
 
@@ -179,11 +173,11 @@ mod tests {
     }
 
     #[test]
-    fn expand_inverts_low32_within_half_the_circle() {
+    fn expand_inverts_a_cut_within_half_the_circle() {
         for base in [0u64, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, u64::MAX] {
             for distance in [0i64, 1, -1, 0x7fff_ffff, -0x8000_0000] {
                 let dsn = Dsn(base.wrapping_add(distance as u64));
-                assert_eq!(Dsn::expand(Dsn(base), dsn.low32()), dsn);
+                assert_eq!(Dsn::expand(Dsn(base), dsn.0 as u32), dsn);
             }
         }
     }

@@ -125,12 +125,6 @@ impl<S: Storage<TxRecord>> TxRecords<S> {
         self.ring.back()
     }
 
-    /// The oldest record that is not wholly acknowledged.
-    #[inline]
-    pub fn first(&self) -> Option<&TxRecord> {
-        self.ring.front()
-    }
-
     /// The record that covers byte `ssn`.
     ///
     /// Constant time for the last record, which new data is sent from, and for the first, which
@@ -159,20 +153,6 @@ impl<S: Storage<TxRecord>> TxRecords<S> {
             .filter(|record| record.covers(ssn))
     }
 
-    /// Drops the records of which every byte lies before `snd_una`, and says how many those were.
-    #[inline]
-    pub fn ack(&mut self, snd_una: Ssn) -> usize {
-        let mut dropped = 0usize;
-        while let Some(first) = self.ring.front() {
-            if first.end_ssn().after(snd_una) {
-                break;
-            }
-            self.ring.pop_front();
-            dropped = dropped.wrapping_add(1);
-        }
-        dropped
-    }
-
     /// Drops the oldest records, as long as TCP has got all of their bytes acknowledged (`snd_una`) and the
     /// connection too (`data_una`).
     ///
@@ -191,23 +171,6 @@ impl<S: Storage<TxRecord>> TxRecords<S> {
     /// The records, oldest first: what a dead subflow leaves to be sent on others.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &TxRecord> {
         self.ring.iter()
-    }
-
-    /// Records held.
-    #[inline]
-    pub const fn len(&self) -> usize {
-        self.ring.len()
-    }
-
-    /// Whether there is no record.
-    #[inline]
-    pub const fn is_empty(&self) -> bool {
-        self.ring.is_empty()
-    }
-
-    /// Drops everything.
-    pub fn clear(&mut self) {
-        self.ring.clear();
     }
 }
 
@@ -253,16 +216,20 @@ mod tests {
     }
 
     #[test]
-    fn ack_drops_whole_records_only() {
+    fn only_whole_records_are_dropped() {
         let mut map = TxRecords::new([TxRecord::default(); 4]);
-        map.push(record(u32::MAX, 10, 0)).unwrap();
-        map.push(record(9, 10, 10)).unwrap();
-        assert_eq!(map.ack(Ssn(8)), 0);
-        assert_eq!(map.ack(Ssn(9)), 1);
-        assert_eq!(map.ack(Ssn(18)), 0);
-        assert_eq!(map.first(), map.last());
-        assert_eq!(map.ack(Ssn(19)), 1);
-        assert!(map.is_empty());
+        let (first, second) = (record(u32::MAX, 10, 0), record(9, 10, 10));
+        map.push(first).unwrap();
+        map.push(second).unwrap();
+        for (una, left) in [
+            (8, &[first, second][..]),
+            (9, &[second]),
+            (18, &[second]),
+            (19, &[]),
+        ] {
+            map.retire(Ssn(una), Dsn(20));
+            assert!(map.iter().eq(left), "{una}");
+        }
         assert!(!map.extend_last(1, Checksum::new()));
     }
 
@@ -271,14 +238,10 @@ mod tests {
         let mut map = TxRecords::new([TxRecord::default(); 4]);
         map.push(record(0, 10, 100)).unwrap();
         map.push(record(10, 10, 50)).unwrap();
-        map.retire(Ssn(20), Dsn(109));
-        assert_eq!(map.len(), 2);
-        map.retire(Ssn(9), Dsn(110));
-        assert_eq!(map.len(), 2);
-        map.retire(Ssn(19), Dsn(110));
-        assert_eq!(map.len(), 1);
-        map.retire(Ssn(20), Dsn(110));
-        assert!(map.is_empty());
+        for (una, data_una, left) in [(20, 109, 2), (9, 110, 2), (19, 110, 1), (20, 110, 0)] {
+            map.retire(Ssn(una), Dsn(data_una));
+            assert_eq!(map.iter().count(), left);
+        }
     }
 
     #[test]
@@ -302,7 +265,7 @@ mod tests {
         map.shrink_last(6, Checksum::new());
         assert_eq!(map.last(), Some(&record(0, 10, 0)));
         map.shrink_last(u32::MAX, Checksum::new());
-        assert!(map.is_empty());
+        assert_eq!(map.last(), None);
     }
 
     #[test]

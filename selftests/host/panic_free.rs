@@ -90,8 +90,7 @@ pub fn queue_record(sent: &mut Sent, record: TxRecord, grow: u32) -> Result<(), 
 }
 
 #[no_mangle]
-pub fn ack_records(sent: &mut Sent, una: Ssn, ssn: Ssn) -> Option<TxRecord> {
-    sent.ack(una);
+pub fn find_record(sent: &Sent, ssn: Ssn) -> Option<TxRecord> {
     sent.lookup(ssn).copied()
 }
 
@@ -123,8 +122,8 @@ pub fn announce(window: &mut RcvWindow, rcv_nxt: Dsn, free: u32, wscale: u8) -> 
 }
 
 #[no_mangle]
-pub fn add_to_checksum(sum: &mut Checksum, bytes: &[u8]) {
-    sum.add(bytes);
+pub fn add_to_checksum(sum: &mut Checksum, next: u16, len: usize) {
+    sum.add_sum(next, len);
 }
 
 #[no_mangle]

@@ -77,16 +77,8 @@ fn hmac_matches_rfc_4231() {
         ),
     ];
     for (key, msg, expected) in cases {
-        assert_eq!(hex(&hmac::<Host>(key, &[msg]).unwrap()), expected);
-        let (a, b) = msg.split_at(msg.len() / 3);
-        assert_eq!(hex(&hmac::<Host>(key, &[a, &[], b]).unwrap()), expected);
+        assert_eq!(hex(&hmac::<Host>(key, msg)), expected);
     }
-}
-
-#[test]
-fn hmac_refuses_what_it_has_no_room_for() {
-    assert!(hmac::<Host>(&[], &[&[0; HMAC_MSG_MAX]]).is_some());
-    assert!(hmac::<Host>(&[], &[&[0; HMAC_MSG_MAX], &[0]]).is_none());
 }
 
 #[test]
@@ -101,8 +93,6 @@ fn token_and_idsn_are_the_ends_of_the_hash() {
         let derived = derive::<Host>(Key(key));
         assert_eq!(derived.token, token);
         assert_eq!(derived.idsn, Dsn(idsn));
-        assert_eq!(token_of::<Host>(Key(key)), token);
-        assert_eq!(idsn_of::<Host>(Key(key)), Dsn(idsn));
     }
 }
 

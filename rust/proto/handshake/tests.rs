@@ -186,7 +186,7 @@ fn join() -> (JoinClient, JoinServer) {
     let client = JoinClient {
         local_key: KEY_A,
         peer_key: KEY_B,
-        peer_token: crypto::token_of::<Host>(KEY_B),
+        peer_token: crypto::derive::<Host>(KEY_B).token,
         nonce: 0xa1b2_c3d4,
         addr_id: 7,
         backup: true,
@@ -194,7 +194,7 @@ fn join() -> (JoinClient, JoinServer) {
     let Request::Join(request) = Request::of(&send_join(client.syn())) else {
         panic!("the SYN is not a join");
     };
-    assert_eq!(request.token, crypto::token_of::<Host>(KEY_B));
+    assert_eq!(request.token, crypto::derive::<Host>(KEY_B).token);
     assert_eq!((request.addr_id, request.backup), (7, true));
     let server = JoinServer {
         local_key: KEY_B,

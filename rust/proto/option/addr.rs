@@ -31,15 +31,6 @@ impl AddAddr {
         self.hmac.is_none()
     }
 
-    /// The echo that confirms this announcement.
-    #[inline]
-    pub const fn echo(&self) -> AddAddr {
-        AddAddr {
-            hmac: None,
-            ..*self
-        }
-    }
-
     /// Decodes one whole option: address family, port and HMAC follow from length and echo flag.
     pub fn parse(option: &[u8]) -> Option<Self> {
         let mut r = Reader(option);

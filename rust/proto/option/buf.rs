@@ -44,12 +44,6 @@ impl OptionBuf {
         self.len == 0
     }
 
-    /// Bytes that can still be written.
-    #[inline]
-    pub const fn room(&self) -> usize {
-        OPTIONS_MAX.saturating_sub(self.len())
-    }
-
     /// Bytes written, rounded up to whole 32-bit words: what the TCP header grows by.
     #[inline]
     pub const fn padded_len(&self) -> usize {

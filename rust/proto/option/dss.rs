@@ -26,9 +26,6 @@ pub enum WireDsn {
     Full(u64),
 }
 
-/// A DATA_ACK: the next data sequence number that its sender expects.
-pub type DataAck = WireDsn;
-
 impl WireDsn {
     /// The number meant, the receiver of it being at `reference` (RFC 8684 section 3.3.1).
     #[inline]
@@ -77,7 +74,7 @@ pub struct Dss {
     /// The mapping's last number is the DATA_FIN. Never set without a mapping.
     pub data_fin: bool,
     /// The DATA_ACK.
-    pub ack: Option<DataAck>,
+    pub ack: Option<WireDsn>,
     /// The mapping.
     pub map: Option<DssMap>,
 }

@@ -24,7 +24,7 @@ pub use addr::{AddAddr, RmAddr};
 pub use buf::{NoSpace, OptionBuf, OPTIONS_MAX};
 pub use capable::{CapableBody, CapableFlags, MpCapable};
 pub use control::{FastClose, MpFail, MpPrio, RstReason, TcpRst};
-pub use dss::{DataAck, Dss, DssMap, WireDsn};
+pub use dss::{Dss, DssMap, WireDsn};
 pub use fit::{fit, fit_without_timestamps, is_plain, room_for};
 pub use join::MpJoin;
 pub use options::{find_mptcp, only_dss, timestamp, Options};

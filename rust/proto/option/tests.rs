@@ -244,25 +244,13 @@ fn add_addr_has_eight_forms() {
                 ]);
                 let found = round_trip(|buf| option.emit(buf), &wire);
                 assert_eq!(found.add_addr, Some(option));
+                assert_eq!(option.is_echo(), hmac.is_none());
                 // The echo flag decides about the HMAC, and so about the length.
                 wire[2] ^= 1;
                 assert_eq!(Options::parse(&wire).add_addr, None);
             }
         }
     }
-}
-
-#[test]
-fn an_echo_repeats_the_announcement_without_hmac() {
-    let announced = AddAddr {
-        id: 9,
-        addr: "192.0.2.1".parse().unwrap(),
-        port: Some(80),
-        hmac: Some([1; 8]),
-    };
-    assert!(!announced.is_echo());
-    assert!(announced.echo().is_echo());
-    assert_eq!(announced.echo().wire_len(), 10);
 }
 
 #[test]
@@ -276,7 +264,7 @@ fn remove_addr_is_a_list() {
     assert_eq!(one.ids().len(), RmAddr::MAX);
     let mut buf = OptionBuf::new();
     one.emit(&mut buf).unwrap();
-    assert_eq!(buf.room(), 0);
+    assert_eq!(buf.len(), OPTIONS_MAX);
     assert_eq!(Options::parse(buf.as_padded()).rm_addr, Some(one));
     assert_eq!(RmAddr::from_ids(&[0; RmAddr::MAX + 1]), None);
 }
@@ -387,7 +375,7 @@ fn a_full_buffer_says_so_and_stays_as_it_was() {
         }),
     };
     dss.emit(&mut buf).unwrap();
-    assert_eq!((buf.len(), buf.room()), (28, 12));
+    assert_eq!(buf.len(), 28);
     let join = MpJoin::Ack { hmac: [0; 20] };
     assert_eq!(join.emit(&mut buf), Err(NoSpace));
     assert_eq!(buf.len(), 28);

@@ -10,7 +10,7 @@ use super::endpoints::ADDR_MAX;
 use super::Address;
 
 /// How often an ADD_ADDR is sent again.
-pub const ADD_ADDR_RETRANS_MAX: u8 = 3;
+pub(super) const ADD_ADDR_RETRANS_MAX: u8 = 3;
 
 /// How long to wait, in milliseconds, while another ADD_ADDR is still to be sent.
 const BUSY_MS: u64 = 1000;

@@ -50,15 +50,10 @@ impl IdSet {
     }
 
     /// How many there are.
-    pub fn len(&self) -> u32 {
+    pub fn count(&self) -> u32 {
         self.words
             .iter()
             .fold(0, |sum, word| word.count_ones().saturating_add(sum))
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The first ID from `start` on that is not in the set.
@@ -77,14 +72,14 @@ mod tests {
         for id in 0..=255 {
             assert!(!set.contains(id));
             assert!(set.insert(id) && !set.insert(id));
-            assert_eq!(set.len(), u32::from(id) + 1);
+            assert_eq!(set.count(), u32::from(id) + 1);
         }
         assert_eq!(set.first_free(0), None);
         assert!(set.remove(64) && !set.remove(64));
         assert_eq!(set.first_free(3), Some(64));
         assert_eq!(set.first_free(65), None);
         set.clear();
-        assert!(set.is_empty());
+        assert_eq!(set, IdSet::new());
         assert_eq!(set.first_free(255), Some(255));
     }
 }

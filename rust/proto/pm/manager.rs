@@ -10,7 +10,7 @@
 mod user;
 
 use super::announce::{Announcements, Resent, Signal, Signals};
-use super::endpoints::{EndpointError, Endpoints, ADDR_MAX};
+use super::endpoints::{Endpoints, ADDR_MAX};
 use super::{Action, Address, Connect, Endpoint, EndpointFlags, Families, IdSet, Limits, Local};
 use super::{Side, Subflow};
 
@@ -90,7 +90,7 @@ impl PathManager {
 
     /// Announced addresses of the peer that are in use (`mptcpi_add_addr_accepted`).
     pub fn add_addr_accepted(&self) -> u8 {
-        u8::try_from(self.accepted.len()).unwrap_or(u8::MAX)
+        u8::try_from(self.accepted.count()).unwrap_or(u8::MAX)
     }
 
     /// Announcements that wait for a segment.
@@ -123,28 +123,6 @@ impl PathManager {
         }
     }
 
-    /// Whether `addr` is the local address of the first subflow, which has ID 0.
-    pub fn is_first(&self, addr: &Address) -> bool {
-        addr.ip() == self.local.ip()
-    }
-
-    /// The ID by which the peer knows a local address, for a subflow whose source routing has chosen.
-    ///
-    /// # Errors
-    ///
-    /// [`EndpointError`]: there is no room for an implicit endpoint.
-    pub fn local_id(
-        &self,
-        endpoints: &mut Endpoints,
-        addr: &Address,
-        ifindex: i32,
-    ) -> Result<u8, EndpointError> {
-        if self.is_first(addr) {
-            return Ok(0);
-        }
-        endpoints.local_id(addr, ifindex)
-    }
-
     /// Whether the peer may open another subflow.
     pub const fn may_join(&self, limits: Limits) -> bool {
         limits.admit(self.subflows)
@@ -160,17 +138,9 @@ impl PathManager {
         true
     }
 
-    /// The connection is fully established, or a further subflow is: go on.
+    /// The connection is fully established, or a further subflow is, or something has made room for the next: go
+    /// on. Only to be called while the connection is open; afterwards nothing is to be opened.
     pub fn on_established(&mut self, view: &View<'_>, out: Out<'_>) {
-        self.advance(view, out);
-    }
-
-    /// A subflow is closed. `further`: it was not the first, and counted. Only to be called while the
-    /// connection is open; afterwards nothing is to be opened.
-    pub fn on_subflow_closed(&mut self, view: &View<'_>, further: bool, out: Out<'_>) {
-        if further {
-            self.subflows = self.subflows.saturating_sub(1);
-        }
         self.advance(view, out);
     }
 
@@ -210,30 +180,15 @@ impl PathManager {
         }
     }
 
-    /// The echo of an ADD_ADDR arrived.
-    pub fn on_add_addr_echo(&mut self, view: &View<'_>, id: u8, addr: Address, out: Out<'_>) {
-        if self.announced.settle(id, &addr) {
-            self.advance(view, out);
-        }
-    }
-
-    /// [`PathManager::on_add_addr_echo`] where nothing can be opened: the announcement is not sent again.
-    /// Whether there was one; then [`PathManager::on_established`] is to be called soon.
+    /// The echo of an ADD_ADDR arrived, or no segment will ever have room for it: the announcement is not sent again.
+    /// Whether there was one; then [`PathManager::on_established`] is to be called soon, for the next.
     pub fn settle(&mut self, id: u8, addr: &Address) -> bool {
         self.announced.settle(id, addr)
     }
 
-    /// [`PathManager::on_subflow_closed`] of a further subflow where nothing can be opened.
+    /// A further subflow is closed: it counts no more. [`PathManager::on_established`] is to be called soon.
     pub fn discount(&mut self) {
         self.subflows = self.subflows.saturating_sub(1);
-    }
-
-    /// A segment had no room for an announcement, and none ever will: go on with the next.
-    pub fn on_dropped(&mut self, view: &View<'_>, signal: Signal, out: Out<'_>) {
-        if let Signal::AddAddr { id, addr } = signal {
-            self.announced.settle(id, &addr);
-            self.advance(view, out);
-        }
     }
 
     /// REMOVE_ADDR arrived.

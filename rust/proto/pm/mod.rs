@@ -17,7 +17,7 @@ mod stale;
 mod tests;
 mod user;
 
-pub use announce::{Announcements, Resent, Signal, Signals, ADD_ADDR_RETRANS_MAX};
+pub use announce::Signal;
 pub use endpoints::{EndpointError, Endpoints, ADDR_MAX};
 pub use ids::IdSet;
 pub use manager::{PathManager, View};
@@ -213,12 +213,12 @@ pub enum Side {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Action {
     /// Open a subflow. It counts from now on; it ends with [`PathManager::on_connect_failed`] or
-    /// [`PathManager::on_subflow_closed`].
+    /// [`PathManager::discount`].
     Connect(Connect),
     /// Close every subflow whose address on that side has this ID.
     Close(Side, u8),
-    /// There are [`Signals`] to send: send an ACK on a subflow, if possible on one whose local address
-    /// is not being removed.
+    /// There are [signals](PathManager::signals) to send: send an ACK on a subflow, if possible on one whose local
+    /// address is not being removed.
     SendAck,
     /// Send MP_PRIO on the first subflow from this address.
     Prio {

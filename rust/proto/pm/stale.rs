@@ -11,8 +11,7 @@
 pub enum Progress {
     /// Nothing new.
     Same,
-    /// It stands still long enough to be stale, if another subflow does better; see
-    /// [`Stale::is_alternative`] and [`Stale::mark`].
+    /// It stands still long enough to be stale, if another subflow does better; see [`Stale::mark`].
     Lost,
     /// It lives: it is not stale any more.
     Alive,
@@ -36,12 +35,6 @@ impl Stale {
         }
     }
 
-    /// Whether schedulers are to pass it over.
-    #[inline]
-    pub const fn is_stale(&self) -> bool {
-        self.stale
-    }
-
     /// A retransmission interval is over. `last_rx` changes when anything arrives on the subflow; after
     /// `loss_cnt` intervals in which it did not, the subflow is lost. 0 means never.
     pub fn on_interval(&mut self, last_rx: u32, loss_cnt: u32) -> Progress {
@@ -62,24 +55,9 @@ impl Stale {
         }
     }
 
-    /// Whether it does well enough to take over from a lost one.
-    pub fn is_alternative(&self, loss_cnt: u32) -> bool {
-        !self.stale && u32::from(self.intervals) < loss_cnt.saturating_sub(1).max(1)
-    }
-
     /// Marks it as stale.
     pub fn mark(&mut self) {
         self.stale = true;
-    }
-
-    /// Something arrived. Whether it was stale.
-    #[inline]
-    pub fn on_activity(&mut self, last_rx: u32) -> bool {
-        if !self.stale || self.last_rx == last_rx {
-            return false;
-        }
-        *self = Self::new();
-        true
     }
 }
 
@@ -90,17 +68,13 @@ mod tests {
     #[test]
     fn standing_still_makes_lost_and_a_sign_of_life_undoes_it() {
         let mut stale = Stale::new();
-        assert!(stale.is_alternative(4));
         for _ in 0..4 {
             assert_eq!(stale.on_interval(7, 4), Progress::Same);
         }
-        assert!(!stale.is_alternative(4));
         assert_eq!(stale.on_interval(7, 4), Progress::Lost);
         stale.mark();
-        assert!(stale.is_stale());
         assert_eq!(stale.on_interval(7, 4), Progress::Same);
-        assert!(!stale.on_activity(7));
-        assert!(stale.on_activity(8));
+        assert_eq!(stale.on_interval(8, 4), Progress::Alive);
         assert_eq!(stale, Stale::new());
     }
 

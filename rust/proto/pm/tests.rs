@@ -5,6 +5,7 @@
 //! The scenarios are those of the kernel's selftests: what each configuration leads to.
 
 use super::super::option::RmAddr;
+use super::announce::ADD_ADDR_RETRANS_MAX;
 use super::*;
 use core::net::Ipv4Addr;
 
@@ -38,6 +39,8 @@ fn endpoint(id: u8, addr: &str, flag_names: &str) -> Endpoint {
 /// One side of a connection.
 struct Host {
     pm: PathManager,
+    /// The first subflow's address.
+    local: Address,
     endpoints: Endpoints,
     limits: Limits,
     subflows: Vec<Subflow>,
@@ -51,6 +54,7 @@ impl Host {
         let (local, remote) = (ip(local).with_port(1000), ip(remote).with_port(80));
         Self {
             pm: PathManager::new(local, remote, Families::V4),
+            local,
             endpoints: Endpoints::new(),
             limits: Limits {
                 subflows,
@@ -121,10 +125,8 @@ impl Host {
         let routed = Address::new(Ipv4Addr::new(a, b, c, 2).into(), 0);
         let (local, local_id) = match connect.local {
             Some(local) => (local.addr, local.id),
-            None => (
-                routed,
-                self.pm.local_id(&mut self.endpoints, &routed, 0).unwrap(),
-            ),
+            None if routed.ip() == self.local.ip() => (routed, 0),
+            None => (routed, self.endpoints.local_id(&routed, 0).unwrap()),
         };
         self.subflows.push(Subflow {
             local_id,
@@ -139,10 +141,22 @@ impl Host {
         let mut all = self.event(|pm, view, out| pm.on_established(view, out));
         while let Ok(Some(signal)) = self.pm.signals().take(40, true) {
             if let Signal::AddAddr { id, addr } = signal {
-                all.extend(self.event(|pm, view, out| pm.on_add_addr_echo(view, id, addr, out)));
+                all.extend(self.settled(id, addr));
             }
         }
         all
+    }
+
+    /// An announcement was echoed, or did not fit.
+    fn settled(&mut self, id: u8, addr: Address) -> Vec<Action> {
+        assert!(self.pm.settle(id, &addr));
+        self.event(|pm, view, out| pm.on_established(view, out))
+    }
+
+    /// A further subflow was closed.
+    fn closed(&mut self) -> Vec<Action> {
+        self.pm.discount();
+        self.event(|pm, view, out| pm.on_established(view, out))
     }
 
     fn hear(&mut self, id: u8, addr: &str) -> Vec<Action> {
@@ -208,7 +222,7 @@ fn a_subflow_endpoint_connects_to_the_first_address() {
     assert_eq!((a.pm.subflows(), a.pm.local_addr_used()), (1, 1));
     // When that one is gone, the next is tried.
     a.subflows.pop();
-    let actions = a.event(|pm, view, out| pm.on_subflow_closed(view, true, out));
+    let actions = a.closed();
     assert_eq!(connects(&actions), ["10.0.2.2>10.0.1.1:80"]);
 }
 
@@ -237,7 +251,7 @@ fn addresses_are_announced_one_by_one() {
     let sent = b.pm.signals().take(40, true).unwrap().unwrap();
     let addr = ip("10.0.2.1");
     assert_eq!(sent, Signal::AddAddr { id: 1, addr });
-    let actions = b.event(|pm, view, out| pm.on_add_addr_echo(view, 1, addr, out));
+    let actions = b.settled(1, addr);
     assert_eq!(actions, [Action::SendAck]);
     assert_eq!(b.pm.add_addr_signaled(), 2);
     b.establish();
@@ -310,7 +324,7 @@ fn remove_addr_closes_and_makes_room() {
         ]
     );
     assert_eq!(a.pm.add_addr_accepted(), 0);
-    a.event(|pm, view, out| pm.on_subflow_closed(view, true, out));
+    a.closed();
     assert_eq!(connects(&a.hear(3, "10.0.3.1")), ["any>10.0.3.1:80"]);
 }
 
@@ -328,7 +342,7 @@ fn a_removed_endpoint_is_withdrawn_and_its_subflow_closed() {
         [Action::SendAck, Action::Close(Side::Local, 1)]
     );
     assert_eq!((a.pm.local_addr_used(), a.pm.add_addr_signaled()), (0, 0));
-    a.event(|pm, view, out| pm.on_subflow_closed(view, true, out));
+    a.closed();
     // Added again, it is used again.
     let actions = a.add(endpoint(1, "10.0.3.2", "subflow"));
     assert_eq!(connects(&actions), ["10.0.3.2>10.0.1.1:80"]);
@@ -350,7 +364,10 @@ fn the_first_subflow_s_endpoint_can_be_removed_and_come_back() {
             Ok(Some(Signal::RmAddr(RmAddr::new(0))))
         );
         // The first one of all does not count, those that took its place do.
-        a.event(|pm, view, out| pm.on_subflow_closed(view, round > 0, out));
+        if round > 0 {
+            a.pm.discount();
+        }
+        a.event(|pm, view, out| pm.on_established(view, out));
         let used = a.pm.local_addr_used();
         let actions = a.add(endpoint(1, "10.0.1.2", "subflow"));
         assert_eq!(connects(&actions), ["10.0.1.2>10.0.1.1:80"]);
@@ -421,7 +438,7 @@ fn fullmesh_can_be_set_and_cleared() {
     let actions = a.event(|pm, view, out| pm.on_flags_changed(view, &now, changed, out));
     assert!(matches!(actions[0], Action::Prio { backup: true, .. }));
     assert_eq!(actions[1], Action::Close(Side::Local, 1));
-    let actions = a.event(|pm, view, out| pm.on_subflow_closed(view, true, out));
+    let actions = a.closed();
     assert_eq!(
         connects(&actions),
         ["10.0.2.2>10.0.1.1:80", "10.0.2.2>10.0.3.1:80"]
@@ -485,8 +502,10 @@ fn what_does_not_fit_waits_or_is_given_up() {
     assert!(b.pm.signals().has_add());
     assert_eq!(b.pm.signals().take(15, true), Err(dropped));
     assert!(b.pm.signals().is_empty());
-    let actions = b.event(|pm, view, out| pm.on_dropped(view, dropped, out));
-    assert_eq!(actions, [Action::SendAck]);
+    let Signal::AddAddr { id, addr } = dropped else {
+        panic!("{dropped:?}");
+    };
+    assert_eq!(b.settled(id, addr), [Action::SendAck]);
     assert_eq!(b.pm.add_addr_signaled(), 2);
 }
 

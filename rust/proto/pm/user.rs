@@ -28,13 +28,8 @@ impl<S: Storage<Endpoint>> LocalAddrs<S> {
     }
 
     /// How many there are (`mptcpi_local_addr_used`).
-    pub fn len(&self) -> u8 {
+    pub fn count(&self) -> u8 {
         u8::try_from(self.table.len()).unwrap_or(u8::MAX)
-    }
-
-    /// Whether there is none.
-    pub const fn is_empty(&self) -> bool {
-        self.table.is_empty()
     }
 
     /// The address with this ID.
@@ -110,11 +105,6 @@ impl<S: Storage<Endpoint>> LocalAddrs<S> {
         self.table.remove(at)
     }
 
-    /// Takes all out.
-    pub fn clear(&mut self) {
-        self.table.clear();
-    }
-
     fn push(&mut self, entry: Endpoint) -> Result<(), EndpointError> {
         self.table.push_back(entry).map_err(|_| EndpointError::Full)
     }
@@ -150,7 +140,7 @@ mod tests {
             Err(EndpointError::Invalid)
         );
         assert_eq!(table.add(entry(4, "10.0.0.1", 80)), Ok(()));
-        assert_eq!(table.len(), 2);
+        assert_eq!(table.count(), 2);
     }
 
     #[test]
@@ -186,6 +176,6 @@ mod tests {
         );
         assert_eq!(table.remove(8).map(|entry| entry.id), Some(8));
         assert_eq!(table.remove(8), None);
-        assert!(table.is_empty());
+        assert_eq!(table.count(), 0);
     }
 }

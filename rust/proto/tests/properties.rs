@@ -90,7 +90,7 @@ proptest! {
     #[test]
     fn expand_is_the_nearest(reference in place(), low in any::<u32>()) {
         let dsn = Dsn::expand(Dsn(reference), low);
-        prop_assert_eq!(dsn.low32(), low);
+        prop_assert_eq!(dsn.0 as u32, low);
         let distance = dsn.since(Dsn(reference));
         prop_assert!((-0x8000_0000..0x8000_0000).contains(&distance));
     }
@@ -100,7 +100,9 @@ proptest! {
         let (a, b) = (Ssn(a), Ssn(a.wrapping_add(n as u32)));
         prop_assert!(a.before(b) && b.after(a) && !b.before(a));
         prop_assert_eq!(b.since(a), n);
+        let (a, b) = (Dsn(a.0.into()), Dsn(a.0.into()).add(n as u64));
         prop_assert_eq!((a.max(b), a.min(b)), (b, a));
+        prop_assert_eq!((b.max(a), b.min(a)), (b, a));
     }
 
     #[test]
@@ -131,7 +133,9 @@ proptest! {
         steps in vec((0u64..100_000, any::<u32>(), 0u8..=14), 1..50),
     ) {
         let mut rcv_nxt = Dsn(start);
-        let mut window = RcvWindow::new(rcv_nxt);
+        let mut window = RcvWindow {
+            right_edge: rcv_nxt,
+        };
         let mut seen = rcv_nxt;
         for (received, free, wscale) in steps {
             rcv_nxt = rcv_nxt.add(received.min(window.available(rcv_nxt)));

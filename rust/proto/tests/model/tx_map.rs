@@ -16,15 +16,15 @@ pub enum Op {
     Extend(u32),
     /// Some of the last one was not queued after all.
     Shrink(u32),
-    /// TCP acknowledges this much of what is outstanding, in 256ths.
-    Ack(u8),
+    /// TCP acknowledges this much of what is outstanding, and the connection this much, in 255ths.
+    Ack(u8, u8),
 }
 
 impl Op {
     pub fn from_bytes([kind, a, b, c]: [u8; 4]) -> Self {
         let n = u32::from_be_bytes([0, 0, b, c]);
         match kind % 4 {
-            0 => Op::Ack(a),
+            0 => Op::Ack(a, b),
             1 if a % 4 == 0 => Op::Shrink(n % 5000),
             1 => Op::Extend(n % 5000),
             2 => Op::Push { gap: 0, len: n },
@@ -42,6 +42,7 @@ pub fn check(start: u32, slots: usize, ops: impl IntoIterator<Item = Op>) {
     let mut model: Vec<(u64, u32, u64)> = Vec::new();
     let mut next = 0u64;
     let mut una = 0u64;
+    let mut data_una = 0u64;
     let ssn = |byte: u64| Ssn(start.wrapping_add(byte as u32));
     for op in ops {
         match op {
@@ -82,14 +83,19 @@ pub fn check(start: u32, slots: usize, ops: impl IntoIterator<Item = Op>) {
                     model.retain(|record| record.1 > 0);
                 }
             }
-            Op::Ack(part) => {
+            Op::Ack(part, data) => {
                 una += (next - una) * u64::from(part) / 255;
-                let before = model.len();
-                model.retain(|record| record.0 + u64::from(record.1) > una);
-                assert_eq!(store.ack(ssn(una)), before - model.len());
+                data_una += (next * 3).saturating_sub(data_una) * u64::from(data) / 255;
+                // The oldest go, as long as every byte was acknowledged by both.
+                let stays = |&(at, len, dsn): &(u64, u32, u64)| {
+                    at + u64::from(len) > una || dsn + u64::from(len) > data_una
+                };
+                let gone = model.iter().position(stays).unwrap_or(model.len());
+                model.drain(..gone);
+                store.retire(ssn(una), Dsn(data_una));
             }
         }
-        assert_eq!(store.len(), model.len());
+        assert_eq!(store.iter().count(), model.len());
         for (held, &(at, len, dsn)) in store.iter().zip(&model) {
             assert_eq!((held.ssn, held.len, held.dsn.0), (ssn(at), len, dsn));
             for byte in [at, at + u64::from(len) / 2, at + u64::from(len) - 1] {

@@ -71,7 +71,9 @@ impl Receiver {
             wscale: path.wscale,
             sum: None,
         });
-        let mut window = RcvWindow::new(setup.first);
+        let mut window = RcvWindow {
+            right_edge: setup.first,
+        };
         // What the sender starts with.
         window.announce(setup.first, 10_000, 0);
         Self {
@@ -180,8 +182,8 @@ impl Receiver {
             let dsn = mapping.dsn_of(ssn);
             ssn = ssn.add(piece.len() as u32);
             subflow.mappings.consume(ssn);
-            let allowed = self.window.allowed(dsn, piece.len() as u32);
-            assert_eq!(allowed as usize, piece.len(), "beyond the window");
+            let end = dsn.add(piece.len() as u64);
+            assert!(!end.after(self.window.right_edge), "beyond the window");
             match self.queue.insert(dsn, Bytes(piece.to_vec()), self.rcv_nxt) {
                 Insert::InOrder(payload) => {
                     deliver(self.first, &mut self.rcv_nxt, &payload);
@@ -218,15 +220,16 @@ impl Receiver {
 
     /// Sends an ACK with the DATA_ACK, the window and perhaps our DATA_FIN.
     fn acknowledge(&mut self, net: &mut Net, path: usize) {
-        let held = self.unread + self.queue.bytes();
+        let waiting: usize = self.queue.iter().map(Run::len).sum();
+        let held = self.unread + waiting as u64;
         let free = self.buffer.saturating_sub(held) as u32;
         let subflow = &self.subflows[path];
         let window = self.window.announce(self.rcv_nxt, free, subflow.wscale);
         let number = |dsn: Dsn| match self.short {
-            true => WireDsn::Low32(dsn.low32()),
+            true => WireDsn::Low32(dsn.0 as u32),
             false => WireDsn::Full(dsn.0),
         };
-        let fin = self.conn.data_fin(self.own_next);
+        let fin = self.conn.fin_pending().then_some(self.own_next);
         let dss = Dss {
             data_fin: fin.is_some(),
             ack: Some(number(self.rcv_nxt)),

@@ -216,7 +216,7 @@ impl Sender {
 
     fn number(&self, dsn: Dsn) -> WireDsn {
         if self.short {
-            WireDsn::Low32(dsn.low32())
+            WireDsn::Low32(dsn.0 as u32)
         } else {
             WireDsn::Full(dsn.0)
         }
@@ -250,9 +250,15 @@ impl Sender {
         }
     }
 
+    /// The number of the DATA_FIN that is to be said: everything before it was sent, and it is not acknowledged.
+    fn data_fin(&self) -> Option<Dsn> {
+        let end = self.first.add(self.total);
+        (self.conn.fin_pending() && self.snd_nxt == end).then_some(end)
+    }
+
     /// A segment without data on every path: DATA_FIN, DATA_ACK, or a window probe.
     fn probe(&mut self, net: &mut Net) {
-        let fin = self.conn.data_fin(self.snd_nxt).map(|dsn| DssMap {
+        let fin = self.data_fin().map(|dsn| DssMap {
             dsn: self.number(dsn),
             ssn: 0,
             len: 1,
@@ -271,7 +277,8 @@ impl Sender {
         let dss = options.dss.expect("every segment has a DSS");
         let subflow = &mut self.subflows[path];
         let again = subflow.tcp.on_ack(segment.ack, segment.hole_end, net.now);
-        subflow.records.ack(subflow.tcp.ssn(subflow.tcp.una));
+        let una = subflow.tcp.ssn(subflow.tcp.una);
+        subflow.records.retire(una, self.window.snd_una);
         if let Some((mut from, to)) = again {
             while from < to {
                 from += self.transmit(net, path, from);
@@ -280,7 +287,7 @@ impl Sender {
         if let Some(ack) = dss.ack {
             let ack = ack.expand(self.window.snd_una);
             let window = u32::from(segment.window) << self.subflows[path].wscale;
-            let fin = u64::from(self.conn.data_fin(self.snd_nxt).is_some());
+            let fin = u64::from(self.data_fin().is_some());
             let update = self.window.update(ack, window, self.snd_nxt.add(fin));
             if update.acked > 0 {
                 self.progress = net.now;
@@ -328,7 +335,7 @@ impl Sender {
             subflow
                 .records
                 .iter()
-                .any(|record| una.within(record.dsn, record.len.into()))
+                .any(|record| !una.before(record.dsn) && una.before(record.end_dsn()))
         });
         let holder = holder.map(|(id, _)| id);
         let candidates = self.candidates();
