@@ -288,8 +288,7 @@ pub(super) fn look(guard: &mut Guard<'_, Msk>) {
         let actions = if shared.is(flag::FALLBACK) {
             guard.inner().conn.on_subflow_fin()
         } else {
-            let fin = shared.rcv_nxt.get().sub(1);
-            guard.inner().conn.on_data_fin(fin, fin)
+            guard.inner().conn.on_data_fin()
         };
         act(guard, actions);
     }

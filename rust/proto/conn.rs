@@ -58,7 +58,7 @@ impl Actions {
     pub const NONE: Self = Self::of(0);
     /// The state changed: wake who waits for that.
     pub const STATE_CHANGE: Self = Self::of(1 << 0);
-    /// The peer's DATA_FIN was reached: it counts one in `rcv_nxt`, and readers see the end of data.
+    /// The peer has sent all: readers see the end of data.
     pub const EOF: Self = Self::of(1 << 1);
     /// Say the DATA_ACK at once.
     pub const SEND_ACK: Self = Self::of(1 << 2);
@@ -106,19 +106,7 @@ impl Actions {
     }
 }
 
-/// The peer's DATA_FIN.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum PeerFin {
-    /// Nothing was heard of it.
-    #[default]
-    Unknown,
-    /// It has this number, and data has not caught up with it.
-    Ahead(Dsn),
-    /// Data has; this is the number behind it.
-    Reached(Dsn),
-}
-
-/// A connection's state and its DATA_FINs.
+/// A connection's state and its DATA_FIN.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Conn {
     state: State,
@@ -126,7 +114,6 @@ pub struct Conn {
     fallback: bool,
     /// The number of our DATA_FIN, once decided.
     snd_fin: Option<Dsn>,
-    rcv_fin: PeerFin,
 }
 
 impl Conn {
@@ -145,7 +132,6 @@ impl Conn {
             state,
             fallback: false,
             snd_fin: None,
-            rcv_fin: PeerFin::Unknown,
         }
     }
 
@@ -197,9 +183,6 @@ impl Conn {
             return Actions::NONE;
         }
         self.fallback = true;
-        if let PeerFin::Ahead(_) = self.rcv_fin {
-            self.rcv_fin = PeerFin::Unknown;
-        }
         if self.fin_pending() {
             Actions::SHUTDOWN_SUBFLOWS
         } else {
@@ -248,33 +231,13 @@ impl Conn {
         }
     }
 
-    /// A DATA_FIN was announced as number `dsn`, data being received up to `rcv_nxt`.
-    ///
-    /// The first announcement counts; one that contradicts it, or data that was received, is ignored. One
-    /// that was acknowledged already gets its DATA_ACK again: the first may have been lost.
-    pub fn on_data_fin(&mut self, dsn: Dsn, rcv_nxt: Dsn) -> Actions {
-        if self.fallback {
+    /// The peer's DATA_FIN was reached: all data before it was received. Which number it has, and whether to believe
+    /// that, is up to who receives the data.
+    pub fn on_data_fin(&mut self) -> Actions {
+        if self.fallback || !self.may_receive() {
             return Actions::NONE;
         }
-        match self.rcv_fin {
-            PeerFin::Reached(end) if dsn.add(1) == end => return Actions::SEND_ACK,
-            PeerFin::Reached(_) => return Actions::NONE,
-            PeerFin::Unknown if dsn.at_or_after(rcv_nxt) => self.rcv_fin = PeerFin::Ahead(dsn),
-            _ => {}
-        }
-        self.on_rcv_nxt(rcv_nxt)
-    }
-
-    /// Data was received up to `rcv_nxt`: that may be where the DATA_FIN is.
-    #[inline]
-    pub fn on_rcv_nxt(&mut self, rcv_nxt: Dsn) -> Actions {
-        match self.rcv_fin {
-            PeerFin::Ahead(fin) if rcv_nxt.at_or_after(fin) && self.may_receive() => {
-                self.rcv_fin = PeerFin::Reached(fin.add(1));
-                self.end_of_data().and(Actions::SEND_ACK)
-            }
-            _ => Actions::NONE,
-        }
+        self.end_of_data().and(Actions::SEND_ACK)
     }
 
     /// The subflow of a connection that fell back has read the peer's FIN.

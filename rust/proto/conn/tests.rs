@@ -5,7 +5,6 @@
 use super::*;
 
 const FIN: Dsn = Dsn(1000);
-const PEER_FIN: Dsn = Dsn(5000);
 
 fn established() -> Conn {
     let mut conn = Conn::connecting();
@@ -26,7 +25,7 @@ fn active_close() {
     assert_eq!(conn.on_data_ack(FIN.add(1)), Actions::STATE_CHANGE);
     assert_eq!(conn.state(), State::FinWait2);
     assert!(!conn.fin_pending());
-    let actions = conn.on_data_fin(PEER_FIN, PEER_FIN);
+    let actions = conn.on_data_fin();
     assert!(actions.contains(Actions::EOF.and(Actions::SEND_ACK)));
     assert!(actions.contains(Actions::SHUTDOWN_SUBFLOWS));
     assert_eq!(conn.state(), State::Close);
@@ -35,15 +34,12 @@ fn active_close() {
 #[test]
 fn passive_close() {
     let mut conn = established();
-    let actions = conn.on_data_fin(PEER_FIN, PEER_FIN);
+    let actions = conn.on_data_fin();
     assert!(actions.contains(Actions::EOF.and(Actions::SEND_ACK)));
     assert_eq!(conn.state(), State::CloseWait);
     assert!(!conn.may_receive());
-    // Our DATA_ACK was lost.
-    assert_eq!(
-        conn.on_data_fin(PEER_FIN, PEER_FIN.add(1)),
-        Actions::SEND_ACK
-    );
+    // There is only one.
+    assert!(conn.on_data_fin().is_none());
     assert!(conn.on_local_shutdown(FIN).contains(Actions::SEND_DATA_FIN));
     assert_eq!(conn.state(), State::LastAck);
     assert!(conn
@@ -56,35 +52,11 @@ fn passive_close() {
 fn simultaneous_close() {
     let mut conn = established();
     let _ = conn.on_local_shutdown(FIN);
-    let _ = conn.on_data_fin(PEER_FIN, PEER_FIN);
+    let _ = conn.on_data_fin();
     assert_eq!(conn.state(), State::Closing);
     assert!(conn.fin_pending());
     let _ = conn.on_data_ack(FIN.add(1));
     assert_eq!(conn.state(), State::Close);
-}
-
-#[test]
-fn a_data_fin_waits_for_the_data_before_it() {
-    let mut conn = established();
-    assert!(conn.on_data_fin(PEER_FIN, PEER_FIN.sub(10)).is_none());
-    assert!(conn.on_rcv_nxt(PEER_FIN.sub(1)).is_none());
-    assert!(conn.on_rcv_nxt(PEER_FIN).contains(Actions::EOF));
-    assert!(conn.on_rcv_nxt(PEER_FIN.add(1)).is_none());
-    assert_eq!(conn.state(), State::CloseWait);
-}
-
-#[test]
-fn contradicting_data_fins_are_ignored() {
-    let mut conn = established();
-    let _ = conn.on_data_fin(PEER_FIN, PEER_FIN.sub(10));
-    let _ = conn.on_data_fin(PEER_FIN.sub(5), PEER_FIN.sub(10));
-    assert!(conn.on_rcv_nxt(PEER_FIN.sub(5)).is_none());
-    // One in the middle of received data.
-    let mut conn = established();
-    assert!(conn.on_data_fin(PEER_FIN.sub(1), PEER_FIN).is_none());
-    assert_eq!(conn.state(), State::Established);
-    let _ = conn.on_data_fin(PEER_FIN, PEER_FIN);
-    assert!(conn.on_data_fin(PEER_FIN.add(7), PEER_FIN).is_none());
 }
 
 #[test]
@@ -103,7 +75,7 @@ fn the_error_of_a_reset_depends_on_the_state() {
     let mut conn = Conn::connecting();
     assert_eq!(conn.on_reset().error, Some(ConnError::Refused));
     let mut conn = established();
-    let _ = conn.on_data_fin(PEER_FIN, PEER_FIN);
+    let _ = conn.on_data_fin();
     assert_eq!(conn.on_reset().error, Some(ConnError::BrokenPipe));
 }
 
@@ -123,7 +95,7 @@ fn plain_tcp_closes_with_fins() {
     let mut conn = established();
     assert!(conn.on_subflow_fin().is_none());
     assert!(conn.on_fallback().is_none());
-    assert!(conn.on_data_fin(PEER_FIN, PEER_FIN).is_none());
+    assert!(conn.on_data_fin().is_none());
     let actions = conn.on_subflow_fin();
     assert!(actions.contains(Actions::EOF) && !actions.contains(Actions::SEND_ACK));
     assert!(conn.on_subflow_fin().is_none());
@@ -161,7 +133,7 @@ fn a_connection_outlives_its_subflows_for_a_while() {
     assert_eq!(actions.error, Some(ConnError::Reset));
     assert_eq!(closing.state(), State::Close);
     let mut done = established();
-    let _ = done.on_data_fin(FIN, FIN);
+    let _ = done.on_data_fin();
     let _ = done.on_local_shutdown(FIN);
     assert_eq!(done.on_subflow_close(true, false).error, None);
 }

@@ -30,6 +30,33 @@ pub fn byte(position: u64) -> u8 {
     (mixed >> 56) as u8
 }
 
+/// Where the peer's stream ends. The module's `Rx` keeps that, beside the data.
+#[derive(Default)]
+pub struct PeerFin {
+    at: Option<Dsn>,
+    reached: bool,
+}
+
+impl PeerFin {
+    /// A DATA_FIN said so, data being received up to `rcv_nxt`.
+    pub fn announce(&mut self, dsn: Dsn, rcv_nxt: Dsn) {
+        if dsn.at_or_after(rcv_nxt) {
+            assert!(self.at.is_none_or(|at| at == dsn), "another DATA_FIN");
+            self.at = Some(dsn);
+        }
+    }
+
+    /// Whether it is next: then it is taken, and counts one.
+    pub fn take(&mut self, rcv_nxt: &mut Dsn) -> bool {
+        if self.reached || self.at != Some(*rcv_nxt) {
+            return false;
+        }
+        self.reached = true;
+        *rcv_nxt = rcv_nxt.add(1);
+        true
+    }
+}
+
 /// A path and its subflow.
 pub struct Path {
     pub link: Link,

@@ -5,7 +5,7 @@
 use super::super::model::VecSlots;
 use super::net::{Net, Segment, Towards};
 use super::tcp::TcpRx;
-use super::{byte, Setup};
+use super::{byte, PeerFin, Setup};
 use mptcp_proto::checksum::Checksum;
 use mptcp_proto::conn::{Actions, Conn, State};
 use mptcp_proto::option::{Dss, DssMap, OptionBuf, Options, WireDsn, OPTIONS_MAX};
@@ -48,6 +48,7 @@ pub struct Receiver {
     pub conn: Conn,
     first: Dsn,
     rcv_nxt: Dsn,
+    fin: PeerFin,
     window: RcvWindow,
     queue: Reorder<Bytes, VecSlots<Run<Bytes>>>,
     subflows: Vec<Subflow>,
@@ -80,6 +81,7 @@ impl Receiver {
             conn: Conn::accepted(),
             first: setup.first,
             rcv_nxt: setup.first,
+            fin: PeerFin::default(),
             window,
             queue: Reorder::new(VecSlots::new(setup.runs)),
             subflows: subflows.collect(),
@@ -120,9 +122,8 @@ impl Receiver {
         let options = Options::parse(&segment.options[..segment.options_len]);
         assert_eq!((options.invalid, options.truncated), (0, false));
         let dss = options.dss.expect("every segment has a DSS");
-        let mut actions = Actions::NONE;
         if let Some(ack) = dss.ack {
-            actions = actions.and(self.conn.on_data_ack(ack.expand(self.own_next)));
+            let _ = self.conn.on_data_ack(ack.expand(self.own_next));
         }
         if let Some(map) = dss.map {
             match MapKind::of(&dss, &map, self.subflows[path].tcp.isn, self.rcv_nxt) {
@@ -131,11 +132,7 @@ impl Receiver {
                     let inserted = self.subflows[path].mappings.insert(mapping);
                     inserted.expect("a mapping that contradicts none");
                 }
-                MapKind::DataFin { dsn } => {
-                    actions = actions.and(self.conn.on_data_fin(dsn, self.rcv_nxt));
-                    self.act(actions);
-                    actions = Actions::NONE;
-                }
+                MapKind::DataFin { dsn } => self.fin.announce(dsn, self.rcv_nxt),
                 MapKind::Infinite { .. } => panic!("nobody falls back"),
             }
         }
@@ -144,16 +141,12 @@ impl Receiver {
             .on_segment(segment.seq, segment.payload);
         if let Some((position, bytes)) = ready {
             self.take(path, position, &bytes);
-            actions = actions.and(self.conn.on_rcv_nxt(self.rcv_nxt));
         }
-        self.act(actions);
+        if self.fin.take(&mut self.rcv_nxt) {
+            let actions = self.conn.on_data_fin();
+            assert!(actions.contains(Actions::EOF.and(Actions::SEND_ACK)));
+        }
         self.acknowledge(net, path);
-    }
-
-    fn act(&mut self, actions: Actions) {
-        if actions.contains(Actions::EOF) {
-            self.rcv_nxt = self.rcv_nxt.add(1);
-        }
     }
 
     /// Takes bytes that a subflow has in order: finds their mappings, and puts them where they belong.

@@ -5,7 +5,7 @@
 use super::super::model::VecSlots;
 use super::net::{Net, Segment, Time, Towards};
 use super::tcp::{TcpTx, MSS};
-use super::{byte, Setup};
+use super::{byte, PeerFin, Setup};
 use mptcp_proto::checksum::Checksum;
 use mptcp_proto::conn::{Actions, Conn, State};
 use mptcp_proto::option::{fit, Dss, DssMap, OptionBuf, Options, WireDsn, OPTIONS_MAX};
@@ -34,6 +34,7 @@ pub struct Sender {
     snd_nxt: Dsn,
     window: SndWindow,
     peer_nxt: Dsn,
+    peer_fin: PeerFin,
     subflows: Vec<Subflow>,
     checksum: bool,
     short: bool,
@@ -63,6 +64,7 @@ impl Sender {
             snd_nxt: setup.first,
             window: SndWindow::new(setup.first, 10_000),
             peer_nxt: setup.peer_first,
+            peer_fin: PeerFin::default(),
             subflows: subflows.collect(),
             checksum: setup.checksum,
             short: setup.short,
@@ -299,11 +301,13 @@ impl Sender {
             let MapKind::DataFin { dsn } = MapKind::of(&dss, &map, isn, self.peer_nxt) else {
                 panic!("the receiver sends no data");
             };
-            let actions = self.conn.on_data_fin(dsn, self.peer_nxt);
-            if actions.contains(Actions::EOF) {
-                self.peer_nxt = self.peer_nxt.add(1);
+            self.peer_fin.announce(dsn, self.peer_nxt);
+            if self.peer_fin.take(&mut self.peer_nxt) {
+                let actions = self.conn.on_data_fin();
+                assert!(actions.contains(Actions::EOF.and(Actions::SEND_ACK)));
             }
-            self.ack_now |= actions.contains(Actions::SEND_ACK);
+            // One that was acknowledged, too: the first DATA_ACK may have been lost.
+            self.ack_now = true;
         }
         self.push(net);
     }
