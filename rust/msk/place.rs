@@ -11,6 +11,7 @@ use crate::observe::mib::Mib;
 use crate::proto::ranges::Range;
 use crate::proto::sched::{Candidate, Demand};
 use crate::proto::seq::Dsn;
+use crate::proto::window::worth_filling;
 use crate::subflow::shared::flag;
 use crate::subflow::{flag as sub_flag, Subflow};
 use crate::sys::glance::Glance;
@@ -195,7 +196,7 @@ fn next(guard: &mut Guard<'_, Msk>, refused: u32) -> Option<Job> {
     let mut bytes = full(pick.burst, mss[index]).min(unsent);
     if window < bytes {
         let una = inner.tx.una();
-        bytes = whole(window, shared.wnd_end.get().since(una) as u64, mss[index]);
+        bytes = worth_filling(window, shared.wnd_end.get().since(una) as u64, mss[index]);
         if bytes == 0 {
             if una != nxt {
                 // What is on its way will open the window.
@@ -210,13 +211,6 @@ fn next(guard: &mut Guard<'_, Msk>, refused: u32) -> Option<Job> {
         bytes,
         again: false,
     })
-}
-
-/// Of the `window` that is left, what is worth filling: whole segments, or halves of `all` of it where it is smaller than
-/// two (RFC 1122 section 4.2.3.4).
-fn whole(window: u64, all: u64, mss: u32) -> u64 {
-    let unit = u64::from(mss).min(all / 2).max(1);
-    window - window % unit
 }
 
 /// `burst`, as whole segments.

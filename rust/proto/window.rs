@@ -49,9 +49,33 @@ impl RcvWindow {
     }
 }
 
+/// Of the `left` bytes of the peer's window, how many are worth filling: whole segments of `mss` bytes, or halves of
+/// `all` of the window where it is smaller than two (RFC 1122 section 4.2.3.4). The rest waits until it opens.
+#[inline]
+pub fn worth_filling(left: u64, all: u64, mss: u32) -> u64 {
+    let unit = u64::from(mss).min(all / 2).max(1);
+    // The unit is 1 at least.
+    left.saturating_sub(left.checked_rem(unit).unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_is_filled_with_whole_segments() {
+        assert_eq!(worth_filling(10_000, 100_000, 1420), 9940);
+        assert_eq!(worth_filling(1420, 100_000, 1420), 1420);
+        assert_eq!(worth_filling(1419, 100_000, 1420), 0);
+        // Smaller than two segments: halves, and never nothing of all of it.
+        assert_eq!(worth_filling(2000, 2000, 1420), 2000);
+        assert_eq!(worth_filling(1500, 2000, 1420), 1000);
+        assert_eq!(worth_filling(999, 2000, 1420), 0);
+        for all in 0..4 {
+            assert_eq!(worth_filling(all, all, 1420), all);
+        }
+        assert_eq!(worth_filling(7, u64::MAX, 0), 7);
+    }
 
     fn window(right_edge: u64) -> RcvWindow {
         RcvWindow {
